@@ -1,0 +1,1 @@
+"""Aisle: search and recommendations for an online shop."""

@@ -1,0 +1,356 @@
+"""One small Protocol for each thing that can be replaced: what may be relied on, nothing of how.
+
+Implementations are found by name through entry points (``aisle.sources``, ``aisle.encoders``, ...), built-in ones and
+plug-ins alike; ``aisle.testing.conformance`` checks any of them against the promises written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aisle.domain import (
+    Candidates,
+    Catalogue,
+    DocumentTable,
+    EventTable,
+    Item,
+    ItemTable,
+    Outcomes,
+    Request,
+    Slate,
+    Snapshot,
+    User,
+    UserState,
+    UserTable,
+)
+from aisle.settings import Config
+
+Clock = Callable[[], int]
+"""Now, in UTC milliseconds."""
+
+Float32Array = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+class Progress(Protocol):
+    """Hears how long work goes on. ``total`` may be unknown (None)."""
+
+    def __call__(self, task: str, done: int, total: int | None = None) -> None:
+        """``done`` of ``total`` units of ``task`` are finished."""
+        ...
+
+
+def silent(task: str, done: int, total: int | None = None) -> None:
+    """The ``Progress`` that nobody watches."""
+
+
+class Encoder(Protocol):
+    """Turns text into meaning.
+
+    Guarantees: the same text gives the same vector whatever it is batched with, within 1e-3; unit rows; empty text
+    gives a vector too; safe to call from several threads. ``fingerprint`` changes whenever any vector could.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies model and settings."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> Float32Array:
+        """(len(texts), dimension) float32, unit rows, in the order of ``texts``."""
+        ...
+
+
+class EmbeddingStore(Protocol):
+    """Keeps vectors by model fingerprint and content hash, so that an unchanged text is never encoded twice."""
+
+    def read(self, fingerprint: str, hashes: Sequence[str]) -> dict[str, Float32Array]:
+        """The vectors that are kept, by hash; absent ones are left out."""
+        ...
+
+    def append(self, fingerprint: str, hashes: Sequence[str], vectors: Float32Array) -> None:
+        """Keep ``vectors`` (n, d) under ``hashes``; a hash that is kept already stays as it is."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """Nearest unit vectors by cosine. Row i of the index is item row i."""
+
+    def add(self, vectors: Float32Array) -> None:
+        """Append rows, (n, d) float32 unit rows."""
+        ...
+
+    def search(
+        self, queries: Float32Array, n: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[Rows, Float32Array]:
+        """Rows and cosines of the ``n`` nearest to each query: (q, n) int64 (-1 where fewer), (q, n) float32."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that ``load`` of the same class needs."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the composition root hands to an implementation that is being fitted or loaded."""
+
+    catalogue: Catalogue
+    clock: Clock
+    encoder: Encoder | None = None
+    progress: Progress = silent
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+
+class CandidateSource(Protocol):
+    """Proposes items for requests.
+
+    Guarantees: proposes only what ``request.allowed`` and ``request.excluded_rows`` leave, and only rows of the
+    catalogue; leaves its inputs unchanged; safe to call from several threads; an unknown user, item or a request
+    without what it needs gives an empty result, not an error; equal inputs give equal answers.
+    """
+
+    Config: ClassVar[type[Config]]
+    name: str
+
+    @classmethod
+    def fit(cls, name: str, snapshot: Snapshot, config: Any, parts: Parts) -> Self:
+        """Learn from ``snapshot``; ``config`` is a ``Config`` of this class."""
+        ...
+
+    @classmethod
+    def load(cls, name: str, folder: Path, config: Any, parts: Parts) -> Self:
+        """Read back what ``save`` wrote; answers equal those before. Raises ``CorruptError`` for a damaged file."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write npz, safetensors, json or an index's own files into an empty folder; never pickle."""
+        ...
+
+    def retrieve(self, requests: Sequence[Request], n: int) -> list[Candidates]:
+        """Up to ``n`` candidates for each request, best first, ties by ascending item row."""
+        ...
+
+    def extend(self, items: ItemTable, events: EventTable) -> None:
+        """Take in what happened since the last fit; visible in the next ``retrieve``.
+
+        ``items`` are new or changed and already in the catalogue; events of unknown items are passed over.
+        """
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A source that can also score given items, so that fusion need not guess what it thinks of others' proposals."""
+
+    def score(self, requests: Sequence[Request], item_rows: Sequence[Rows]) -> list[Float32Array]:
+        """Scores on the scale of ``retrieve``, one array per request, nan where the source has no opinion."""
+        ...
+
+
+class Ranker(Protocol):
+    """Predicts what each candidate would bring."""
+
+    def predict(self, requests: Sequence[Request], candidates: Sequence[Candidates]) -> list[Outcomes]:
+        """Outcomes of each request's candidates, in their order."""
+        ...
+
+
+class Policy(Protocol):
+    """Chooses the slate from candidates and their outcomes, and knows with what propensity it did."""
+
+    def select(self, request: Request, candidates: Candidates, outcomes: Outcomes, slate_id: str) -> Slate:
+        """At most ``request.size`` slots, no item twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far an import has come, committed with the rows it stands for.
+
+    ``source`` names the file and mapping, ``fingerprint`` its content, ``position`` the rows that are done.
+    """
+
+    source: str
+    fingerprint: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did. ``n_waiting`` events name items that are not in the catalogue yet; they are kept."""
+
+    seq: int
+    n_new: int
+    n_changed: int = 0
+    n_duplicate: int = 0
+    n_waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """One page of the change feed: what came after a sequence number, up to and including ``seq``."""
+
+    seq: int
+    items: ItemTable
+    events: EventTable
+    is_complete: bool
+
+
+class RecordStore(Protocol):
+    """Keeps items, users, events, documents and slates; the truth everything else is rebuilt from.
+
+    Guarantees: what a call returned for is durable (its transaction is committed); concurrent writers are batched into
+    one commit; every append gets ascending sequence numbers; an event id or a checkpointed row is stored once however
+    often it is sent; safe to use from several threads and processes.
+    """
+
+    def append_items(self, items: ItemTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add or replace items; an unchanged item gets no new sequence number."""
+        ...
+
+    def append_users(self, users: UserTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add or replace users."""
+        ...
+
+    def append_documents(self, documents: DocumentTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add or replace documents."""
+        ...
+
+    def append_events(self, events: EventTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add events; one with a known ``event_id`` is counted as a duplicate and not stored again."""
+        ...
+
+    def append_slates(self, slates: Sequence[Slate]) -> Appended:
+        """Write down lists before they are shown."""
+        ...
+
+    def read_checkpoint(self, source: str, fingerprint: str) -> Checkpoint | None:
+        """How far an import of this very content came."""
+        ...
+
+    def read_items(self, item_ids: Sequence[str]) -> list[Item]:
+        """The items that exist among ``item_ids``, in that order."""
+        ...
+
+    def read_catalogue(self) -> Iterable[ItemTable]:
+        """All items in row order, in pages."""
+        ...
+
+    def read_user(self, user_id: str) -> User | None:
+        """A user's profile."""
+        ...
+
+    def read_user_events(self, user_ids: Sequence[str], limit: int) -> EventTable:
+        """The last ``limit`` events with an item of each user, oldest first within a user."""
+        ...
+
+    def read_waiting_events(self, item_ids: Sequence[str]) -> EventTable:
+        """Earlier events of items that have only now arrived."""
+        ...
+
+    def read_slate(self, slate_id: str) -> Slate | None:
+        """A list as it was shown."""
+        ...
+
+    def changes_since(self, seq: int, limit: int = 50_000) -> Changes:
+        """The change feed: items and events after ``seq``, at most about ``limit`` rows, in order."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Everything to fit models on, as of now, consistent."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """Rows by table, and ``waiting_events``, ``suspect_events``, ``seq``."""
+        ...
+
+    def erase_user(self, user_id: str) -> int:
+        """Remove everything known of a user; returns how many rows went."""
+        ...
+
+    def close(self) -> None:
+        """Finish pending commits and let go of the database."""
+        ...
+
+
+class StateStore(Protocol):
+    """A user's live state: the last events, already reflecting everything acknowledged."""
+
+    def read(self, user_ids: Sequence[str | None]) -> list[UserState]:
+        """The states, in order; an empty one for an unknown user."""
+        ...
+
+    def record(self, events: EventTable) -> None:
+        """Take in events that the record store has just acknowledged."""
+        ...
+
+    def forget(self, user_id: str) -> None:
+        """Drop what is kept of a user who was erased."""
+        ...
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of one version of an artifact; written beside its files.
+
+    ``config`` and ``metrics`` are plain JSON values; ``data_seq`` is the snapshot's sequence number; ``files`` maps
+    each file to its SHA-256.
+    """
+
+    name: str
+    version: str
+    kind: str
+    created_ms: int
+    data_seq: int
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    files: Mapping[str, str]
+
+
+class ArtifactStore(Protocol):
+    """Versioned models: written aside, promoted in one atomic step, rolled back the same way.
+
+    Guarantees: a reader sees either the old or the new version, whole; a version killed while being written is never
+    visible and is swept up later; files are checked against the manifest when opened (``CorruptError``).
+    """
+
+    def write(
+        self,
+        name: str,
+        kind: str,
+        *,
+        data_seq: int,
+        config: Mapping[str, Any],
+        metrics: Mapping[str, float],
+    ) -> AbstractContextManager[Path]:
+        """A folder to fill; leaving the context without an error makes it a version (not yet current)."""
+        ...
+
+    def promote(self, name: str, version: str | None = None) -> Manifest:
+        """Make a version (default: the newest) the current one."""
+        ...
+
+    def rollback(self, name: str) -> Manifest:
+        """Make the version current that was so before; raises ``NotReadyError`` when there is none."""
+        ...
+
+    def current(self, name: str) -> tuple[Path, Manifest] | None:
+        """Folder and manifest of the current version, checked; None when nothing was promoted."""
+        ...
+
+    def versions(self, name: str) -> list[Manifest]:
+        """All versions, oldest first."""
+        ...

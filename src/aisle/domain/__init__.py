@@ -1,0 +1,49 @@
+"""The words of a shop as frozen records. Knows nothing of files, databases or models."""
+
+from aisle.domain.candidates import Candidates, allowed_mask, top_candidates
+from aisle.domain.catalogue import NO_VALUE, Catalogue, category_path
+from aisle.domain.documents import Document
+from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, Event, EventType
+from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
+from aisle.domain.refusals import Refusal
+from aisle.domain.requests import Context, Filters, Query, Request, UserState
+from aisle.domain.slates import Outcomes, Response, Slate, Slot
+from aisle.domain.snapshots import INTERACTION_SCHEMA, Snapshot
+from aisle.domain.tables import DocumentTable, EventTable, ItemTable, UserTable
+from aisle.domain.users import User
+
+__all__ = [
+    "EVENT_CODE",
+    "EVENT_TYPES",
+    "INTERACTION_SCHEMA",
+    "INTEREST_TYPES",
+    "NO_VALUE",
+    "UNKNOWN_LANGUAGE",
+    "Candidates",
+    "Catalogue",
+    "Context",
+    "Document",
+    "DocumentTable",
+    "Event",
+    "EventTable",
+    "EventType",
+    "Filters",
+    "Item",
+    "ItemKind",
+    "ItemTable",
+    "ItemText",
+    "Outcomes",
+    "Query",
+    "Refusal",
+    "Request",
+    "Response",
+    "Slate",
+    "Slot",
+    "Snapshot",
+    "User",
+    "UserState",
+    "UserTable",
+    "allowed_mask",
+    "category_path",
+    "top_candidates",
+]

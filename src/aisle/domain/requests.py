@@ -1,0 +1,117 @@
+"""What is asked: who, where, for what, and with which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aisle.domain.items import ItemKind
+from aisle.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was typed and what was understood. Step by step understanding fills more of it."""
+
+    text: str
+    corrected: str | None = None
+    language: str | None = None
+
+    @property
+    def effective(self) -> str:
+        """The text to search with."""
+        return self.corrected or self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Limits a caller sets. Empty tuples and None mean no limit; prices are inclusive minor units.
+
+    ``categories`` are paths joined by ``" > "`` and include what lies below them. ``is_in_stock_only`` False also shows
+    items that cannot be bought now.
+    """
+
+    kinds: tuple[ItemKind, ...] = ()
+    categories: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    sellers: tuple[str, ...] = ()
+    min_price_minor: int | None = None
+    max_price_minor: int | None = None
+    is_in_stock_only: bool = True
+    excluded_item_ids: tuple[str, ...] = ()
+    has_seen: bool = True
+    """False leaves out what the user has already looked at or bought."""
+    has_bought: bool = True
+    """False leaves out what the user has already bought."""
+
+    def __post_init__(self) -> None:
+        low, high = self.min_price_minor, self.max_price_minor
+        if low is not None and high is not None and low > high:
+            raise DataError(f"min_price_minor {low} is above max_price_minor {high}", field="min_price_minor")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Circumstances of a request; all optional."""
+
+    language: str | None = None
+    platform: str | None = None
+    device: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class UserState:
+    """What a user did lately, oldest first, known items only.
+
+    ``item_rows`` (h,) int64, ``types`` (h,) uint8 as in ``EVENT_CODE``, ``times_ms`` (h,) int64.
+    """
+
+    user_id: str | None
+    item_rows: NDArray[np.int64]
+    types: NDArray[np.uint8]
+    times_ms: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not len(self.item_rows) == len(self.types) == len(self.times_ms):
+            raise DataError("a user's state needs as many rows as types and times")
+
+    @classmethod
+    def empty(cls, user_id: str | None = None) -> UserState:
+        """The state of somebody never seen."""
+        return cls(user_id, np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.int64))
+
+
+NO_ROWS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+NO_ROWS.setflags(write=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, as sources see it: outside names already turned into rows.
+
+    ``anchor_rows`` are the items the list is about (the item page's item, the basket's content). ``allowed`` (n_items,)
+    bool marks the items that may be proposed, None all; rows beyond its end may not. ``excluded_rows`` may not either.
+    """
+
+    placement: str
+    now_ms: int
+    state: UserState = field(default_factory=UserState.empty)
+    query: Query | None = None
+    anchor_rows: NDArray[np.int64] = field(default_factory=lambda: NO_ROWS)
+    allowed: NDArray[np.bool_] | None = None
+    excluded_rows: NDArray[np.int64] = field(default_factory=lambda: NO_ROWS)
+    filters: Filters = Filters()
+    context: Context = Context()
+    size: int = 20
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise DataError(f"size is {self.size}; at least 1 item must be asked for", field="size")
+
+    @property
+    def user_id(self) -> str | None:
+        """Who asks; None for somebody unknown."""
+        return self.state.user_id

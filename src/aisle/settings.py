@@ -1,0 +1,163 @@
+"""Configuration: the shop's ``aisle.toml`` and the base of every component's own config.
+
+Enters: a TOML file. Leaves: frozen, checked records. A component's config stands beside the component; here a source's
+table stays raw until the composition root hands it to the component that knows it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from aisle.domain.items import ItemKind
+from aisle.errors import ConfigError, unknown_name
+
+
+class Config(BaseModel):
+    """Base of every configuration record: frozen, unknown keys refused, defaults checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any], where: str) -> Self:
+        """Check ``table``; ``where`` is its dotted name for messages.
+
+        Raises:
+            ConfigError: names the setting, the value received and what is allowed.
+        """
+        try:
+            return cls.model_validate(dict(table))
+        except ValidationError as error:
+            first = error.errors()[0]
+            setting = ".".join([where, *(str(part) for part in first["loc"])]).strip(".")
+            if first["type"] == "extra_forbidden":
+                message = f"[{where}]: " + unknown_name("setting", str(first["loc"][-1]), cls.model_fields)
+            else:
+                message = f"{setting} = {first.get('input')!r}: {first['msg']}"
+            raise ConfigError(message, setting=setting) from error
+
+
+class ShopConfig(Config):
+    """The shop itself."""
+
+    name: str = "My shop"
+    """Shown to people."""
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    """ISO 4217; prices without a currency are taken to be in it."""
+    languages: tuple[str, ...] = ("en", "zh")
+    """Languages of texts and answers, the first being the default."""
+
+
+class EncoderConfig(Config):
+    """Which language model turns text into vectors."""
+
+    kind: str = "onnx"
+    """``onnx`` (default), ``transformers`` or ``openai``, or a plug-in's name."""
+    model: str | None = None
+    """A model folder or name; None is the packaged MiniLM. For ``openai`` the served model's name."""
+    precision: Literal["fp32", "int8"] = "fp32"
+    """``int8`` (per channel, onnx only) is about 1.7 times faster and slightly less exact."""
+    address: str | None = None
+    """Base address of an OpenAI-compatible server; only for ``openai``."""
+    batch_size: int = Field(default=64, ge=1)
+    """Texts a batch; raising it costs memory and, past about 64 on a CPU, gains nothing."""
+
+
+class FusionConfig(Config):
+    """How lists of several sources become one."""
+
+    method: Literal["rank", "scaled", "zscore"] = "rank"
+    """``rank`` adds reciprocal ranks; ``scaled`` adds scores divided by the source's best for the request; ``zscore``
+    adds scores standardised over the request's candidates."""
+    weights: Mapping[str, float] = Field(default_factory=dict)
+    """Weight by source, 1.0 where absent; raising it pulls that source's items up."""
+    rank_constant: float = Field(default=60.0, gt=0)
+    """``rank`` only: raising it flattens the difference between the first ranks."""
+
+
+class PlacementConfig(Config):
+    """A place where a list is shown."""
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    """Names of candidate sources, see ``[source.*]``."""
+    backfill: tuple[str, ...] = ()
+    """Sources asked, in order, only when the list is still short; each item says it came from there."""
+    kinds: tuple[ItemKind, ...] = (ItemKind.PRODUCT,)
+    """What may be shown here."""
+    size: int = Field(default=20, ge=1, le=1000)
+    """Items in a list unless the request says otherwise."""
+    n_candidates: int = Field(default=200, ge=1, le=10_000)
+    """Candidates asked of each source; raising it costs time and finds more."""
+    fusion: FusionConfig = FusionConfig()
+    has_seen: bool = True
+    """False leaves out what the user has looked at or bought."""
+    has_bought: bool = True
+    """False leaves out what the user has bought."""
+    is_in_stock_only: bool = True
+    """True shows only what can be bought now."""
+
+
+DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
+    "search": PlacementConfig(
+        sources=("lexical", "semantic"),
+        fusion=FusionConfig(method="scaled", weights={"lexical": 1.0, "semantic": 1.0}),
+        kinds=tuple(ItemKind),
+    ),
+    "recommended-for-you": PlacementConfig(
+        sources=("linear", "trending", "new_arrivals"),
+        fusion=FusionConfig(method="scaled", weights={"linear": 1.0, "trending": 0.05, "new_arrivals": 0.02}),
+        backfill=("popular",),
+        has_bought=False,
+    ),
+    "similar-items": PlacementConfig(sources=("item_neighbours", "semantic"), backfill=("popular",)),
+    "frequently-bought-together": PlacementConfig(
+        sources=("linear", "bought_together"), backfill=("item_neighbours",), size=6
+    ),
+    "buy-it-again": PlacementConfig(sources=("buy_again",)),
+    "recently-viewed": PlacementConfig(sources=("recently_viewed",)),
+    "trending": PlacementConfig(sources=("trending",), backfill=("popular",)),
+    "new-arrivals": PlacementConfig(sources=("new_arrivals",)),
+    "popular": PlacementConfig(sources=("popular",)),
+}
+
+
+class Settings(Config):
+    """A shop's ``aisle.toml``."""
+
+    shop: ShopConfig = ShopConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    source: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    """One table a source; ``kind`` names the implementation (default: the table's name), the rest is its config."""
+    placement: Mapping[str, PlacementConfig] = Field(default_factory=dict)
+    """Placements; those not named here keep their defaults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_default_placements(cls, table: Any) -> Any:
+        given = dict(table.get("placement", {}))
+        merged: dict[str, Any] = dict(DEFAULT_PLACEMENTS)
+        for name, placement in given.items():
+            default = DEFAULT_PLACEMENTS.get(name)
+            if default is None or isinstance(placement, PlacementConfig):
+                merged[name] = placement
+            else:
+                merged[name] = {**default.model_dump(), **placement}
+        return {**table, "placement": merged}
+
+    @classmethod
+    def read(cls, path: Path) -> Settings:
+        """Read and check a TOML file; raises ``ConfigError`` with the line or the setting that is wrong."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path} does not exist; make a shop with `aisle init {path.parent}`") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not TOML: {error}") from error
+        try:
+            return cls.parse(table, "")
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}", setting=error.setting) from error
