@@ -123,6 +123,8 @@ class CandidateSource(Protocol):
     """
 
     Config: ClassVar[type[Config]]
+    is_index: ClassVar[bool]
+    """True: only another form of the records (lexical, vectors), kept under ``indexes/`` and rebuilt when damaged."""
     name: str
 
     @classmethod
@@ -257,8 +259,12 @@ class RecordStore(Protocol):
         """The last ``limit`` events with an item of each user, oldest first within a user."""
         ...
 
-    def read_waiting_events(self, item_ids: Sequence[str]) -> EventTable:
-        """Earlier events of items that have only now arrived."""
+    def read_waiting_events(self, item_ids: Sequence[str], up_to_seq: int) -> EventTable:
+        """Events up to ``up_to_seq`` of items that have only now arrived, in order."""
+        ...
+
+    def read_query_counts(self, limit: int = 100_000) -> Mapping[str, int]:
+        """What was searched for and how often, most frequent first, at most ``limit`` queries."""
         ...
 
     def read_slate(self, slate_id: str) -> Slate | None:
