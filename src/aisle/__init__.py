@@ -1,1 +1,53 @@
-"""Aisle: search and recommendations for an online shop."""
+"""Aisle: search and recommendations for an online shop, built on large language models.
+
+import aisle
+
+aisle.init("myshop")
+with aisle.open("myshop") as shop:
+shop.add_items(items)
+shop.add_events(events)
+shop.train()
+shop.search("red kettle")
+shop.recommend(user_id="u1")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aisle.domain import Context, Document, Event, EventType, Filters, Item, ItemKind, ItemText, Response, User
+from aisle.errors import AisleError
+from aisle.folder import init
+
+if TYPE_CHECKING:
+    from aisle.shop import Shop
+
+__all__ = [
+    "AisleError",
+    "Context",
+    "Document",
+    "Event",
+    "EventType",
+    "Filters",
+    "Item",
+    "ItemKind",
+    "ItemText",
+    "Response",
+    "User",
+    "init",
+    "open",
+]
+
+
+def open(folder: str | Path, **options: Any) -> Shop:
+    """Open the shop in ``folder``; options as in ``aisle.shop.Shop.open``.
+
+    Raises:
+        ConfigError: it is not a shop, or a setting is wrong.
+        CorruptError: its database is damaged.
+    """
+    # The rooms behind a shop are imported when one is opened: `import aisle` alone stays quick.
+    from aisle.shop import Shop
+
+    return Shop.open(folder, **options)

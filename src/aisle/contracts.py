@@ -134,7 +134,10 @@ class CandidateSource(Protocol):
 
     @classmethod
     def load(cls, name: str, folder: Path, config: Any, parts: Parts) -> Self:
-        """Read back what ``save`` wrote; answers equal those before. Raises ``CorruptError`` for a damaged file."""
+        """Read back what ``save`` wrote; answers equal those before. The folder may be moved or removed afterwards.
+
+        Raises ``CorruptError`` for a damaged file.
+        """
         ...
 
     def save(self, folder: Path) -> None:

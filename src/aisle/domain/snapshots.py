@@ -44,6 +44,11 @@ class Snapshot:
         if dict(self.interactions.schema) != INTERACTION_SCHEMA:
             raise DataError(f"interactions have columns {dict(self.interactions.schema)}; wanted {INTERACTION_SCHEMA}")
 
+    @classmethod
+    def empty(cls) -> Snapshot:
+        """A shop without items, users or events."""
+        return cls(ItemTable.empty(), (), pl.DataFrame(schema=INTERACTION_SCHEMA), 0)
+
     @property
     def n_items(self) -> int:
         """Number of items."""

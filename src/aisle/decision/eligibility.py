@@ -1,0 +1,91 @@
+"""What may be shown at all: availability, dates, kind, category, brand, seller, price, seen and bought.
+
+Enters: filters and a user's state. Leaves: the ``allowed`` mask and the ``excluded_rows`` of a ``Request``. Sources
+propose only within them, so that a filter never empties a list that had other items to offer.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aisle.domain import EVENT_CODE, INTEREST_TYPES, NO_VALUE, Catalogue, EventType, Filters, UserState
+from aisle.domain.catalogue import codes_of_kinds
+
+_INTEREST_CODES = np.array([EVENT_CODE[event_type] for event_type in INTEREST_TYPES], dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class _Sellable:
+    """Which items may be shown, valid for one catalogue version from ``since_ms`` until just before ``until_ms``."""
+
+    version: int
+    since_ms: int
+    until_ms: float
+    mask: NDArray[np.bool_]
+
+
+class Eligibility:
+    """Turns filters into masks over a catalogue.
+
+    The mask of sellable items is kept until the catalogue changes or the next start or end date of an item, and is
+    exact at every moment. Cost of a request without further filters: O(1), otherwise O(n_items) per filter.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._sellable: _Sellable | None = None
+        self._lock = threading.Lock()
+
+    def allowed(self, filters: Filters, now_ms: int) -> NDArray[np.bool_]:
+        """(n_items,) bool, not to be written to."""
+        catalogue = self._catalogue
+        sellable = self._sellable_at(now_ms)
+        n_items = len(sellable)
+        parts: list[NDArray[np.bool_]] = [sellable] if filters.is_in_stock_only else []
+        if filters.kinds:
+            parts.append(np.isin(catalogue.column("kind")[:n_items], codes_of_kinds(filters.kinds)))
+        if filters.categories:
+            parts.append(np.any([catalogue.in_category(path)[:n_items] for path in filters.categories], axis=0))
+        for names, codes, wanted in (
+            (catalogue.brands, "brand", filters.brands),
+            (catalogue.sellers, "seller", filters.sellers),
+        ):
+            if wanted:
+                known = [code for code in map(names.find, wanted) if code != NO_VALUE]
+                parts.append(np.isin(catalogue.column(codes)[:n_items], known))
+        if filters.min_price_minor is not None or filters.max_price_minor is not None:
+            price = catalogue.column("price_minor")[:n_items]
+            low, high = filters.min_price_minor or 0, filters.max_price_minor
+            parts.append((price != NO_VALUE) & (price >= low) & (price <= (high if high is not None else price)))
+        if not parts:
+            return np.ones(n_items, dtype=np.bool_)
+        return parts[0] if len(parts) == 1 else np.logical_and.reduce(parts)
+
+    def excluded(self, filters: Filters, state: UserState) -> NDArray[np.int64]:
+        """Rows this user should not be shown: named ones, and what was seen or bought when the filters say so."""
+        named = self._catalogue.rows(filters.excluded_item_ids)
+        groups = [named[named != NO_VALUE]]
+        if not filters.has_seen:
+            groups.append(state.item_rows[np.isin(state.types, _INTEREST_CODES)])
+        elif not filters.has_bought:
+            groups.append(state.item_rows[state.types == EVENT_CODE[EventType.PURCHASE]])
+        return np.unique(np.concatenate(groups))
+
+    def _sellable_at(self, now_ms: int) -> NDArray[np.bool_]:
+        kept = self._sellable
+        catalogue = self._catalogue
+        if kept and kept.version == catalogue.version and kept.since_ms <= now_ms < kept.until_ms:
+            return kept.mask
+        with self._lock:
+            version = catalogue.version
+            mask = catalogue.sellable(now_ms)
+            mask.setflags(write=False)
+            dates = np.concatenate([catalogue.column("starts_ms"), catalogue.column("ends_ms")])
+            later = dates[dates > now_ms]
+            until_ms = float(later.min()) if len(later) else float("inf")
+            self._sellable = _Sellable(version, now_ms, until_ms, mask)
+            return mask

@@ -1,0 +1,75 @@
+"""Take in what happened, so that the next answer knows it.
+
+Whatever was committed, by this process or another, reaches the live parts through the change feed: in order, and once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from aisle.contracts import CandidateSource, Changes
+from aisle.domain import EventTable, ItemTable
+from aisle.flows.stages import Stages
+
+PAGE_ROWS = 50_000
+
+
+class Follower:
+    """Keeps the live parts of a process up to date with the record store.
+
+    ``seq`` is the last change taken in. Methods may be called from several threads; one works, the others wait, so that
+    after ``catch_up`` everything committed before the call is visible.
+    """
+
+    def __init__(self, stages: Stages, seq: int) -> None:
+        self.seq = seq
+        self._stages = stages
+        self._lock = threading.RLock()
+
+    def catch_up(self) -> int:
+        """Take in everything since ``seq``; returns the new ``seq``."""
+        with self._lock:
+            for changes in self._pages(self.seq):
+                self._take_in(changes)
+            return self.seq
+
+    def join(self, name: str, source: CandidateSource, version: str, seq: int, n_items: int) -> None:
+        """Put a source into service that was fitted up to ``seq`` on the first ``n_items`` rows.
+
+        It is first brought to where the others are: items before events, since it may meet an event of an item that it
+        has not seen yet.
+        """
+        stages = self._stages
+        with self._lock:
+            self.catch_up()
+            for changes in self._pages(seq):
+                if len(changes.items):
+                    source.extend(changes.items, EventTable.empty())
+            new_ids = stages.catalogue.item_ids[n_items:]
+            if new_ids and seq:
+                source.extend(ItemTable.empty(), stages.records.read_waiting_events(new_ids, seq))
+            for changes in self._pages(seq):
+                if len(changes.events):
+                    source.extend(ItemTable.empty(), changes.events)
+            stages.lineup.swap(name, source, version)
+
+    def _pages(self, seq: int) -> Iterator[Changes]:
+        while True:
+            changes = self._stages.records.changes_since(seq, PAGE_ROWS)
+            seq = changes.seq
+            yield changes
+            if changes.is_complete:
+                return
+
+    def _take_in(self, changes: Changes) -> None:
+        stages = self._stages
+        new_ids = [item_id for item_id in changes.items.frame["item_id"] if stages.catalogue.row(item_id) < 0]
+        stages.catalogue.extend(changes.items)
+        waiting = stages.records.read_waiting_events(new_ids, self.seq) if new_ids else EventTable.empty()
+        events = EventTable.concat([waiting, changes.events])
+        if len(changes.items) or len(events):
+            stages.states.record(events)
+            for source in stages.lineup.sources.values():
+                source.extend(changes.items, events)
+        self.seq = changes.seq

@@ -1,0 +1,36 @@
+"""What failed while an answer was made, so that the answer can say so."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+log = logging.getLogger("aisle.degraded")
+
+T = TypeVar("T")
+
+
+class Degraded:
+    """Runs the parts of a request; a part that fails is named, logged with its cause and skipped."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that failed or were missing, in order, each once."""
+        return tuple(dict.fromkeys(self._parts))
+
+    def miss(self, part: str) -> None:
+        """Name a part that is not there at all."""
+        self._parts.append(part)
+
+    def guard(self, part: str, work: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        """The result of ``work``, or of ``otherwise`` when it fails."""
+        try:
+            return work()
+        except Exception:
+            log.exception("%s failed; the answer goes on without it", part)
+            self._parts.append(part)
+            return otherwise()

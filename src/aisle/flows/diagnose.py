@@ -1,0 +1,98 @@
+"""Look a shop over: what is missing, what is wrong, what to run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from aisle.contracts import RecordStore
+from aisle.flows.train import SourceSpec
+
+LOW_DISK_BYTES = 1 << 30
+STALE_SHARE = 0.2
+"""A source is called stale when this share of the shop's rows came after it was trained."""
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    ADVICE = "advice"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; ``command`` is what to run, if anything."""
+
+    level: Level
+    what: str
+    command: str | None = None
+
+
+def diagnose(
+    root: Path, records: RecordStore, specs: Mapping[str, SourceSpec], failures: Mapping[str, str]
+) -> list[Finding]:
+    """Findings, the most serious first. ``failures`` are the sources that could not be brought into service."""
+    counts = records.counts()
+    findings = [*on_data(counts), *on_sources(counts, specs, failures), *on_disk(root)]
+    order = [Level.PROBLEM, Level.ADVICE, Level.OK]
+    return sorted(findings, key=lambda finding: order.index(finding.level))
+
+
+def on_data(counts: Mapping[str, int]) -> list[Finding]:
+    """Is there a catalogue, is there behaviour, do they fit together?"""
+    findings = []
+    if not counts["items"]:
+        findings.append(Finding(Level.PROBLEM, "the shop has no items", "aisle import SHOP items.csv --table items"))
+    else:
+        findings.append(Finding(Level.OK, f"{counts['items']:,} items"))
+    if not counts["events"]:
+        what = "no events: lists follow content and novelty only, nothing is personal"
+        findings.append(Finding(Level.ADVICE, what, "aisle import SHOP events.csv --table events"))
+    else:
+        findings.append(Finding(Level.OK, f"{counts['events']:,} events of {counts['users']:,} users with a profile"))
+    if counts["waiting_events"]:
+        what = f"{counts['waiting_events']:,} events wait for items that are not in the catalogue"
+        findings.append(Finding(Level.ADVICE, what, "aisle import SHOP items.csv --table items"))
+    if counts["suspect_events"]:
+        what = f"{counts['suspect_events']:,} events look like robots'; they are kept but teach nothing"
+        findings.append(Finding(Level.ADVICE, what))
+    return findings
+
+
+def on_sources(
+    counts: Mapping[str, int], specs: Mapping[str, SourceSpec], failures: Mapping[str, str]
+) -> list[Finding]:
+    """Is every source trained, whole, and recent?"""
+    findings = [
+        Finding(Level.PROBLEM, f"source {name} does not serve: {why}", f"aisle train SHOP --source {name}")
+        for name, why in failures.items()
+    ]
+    n_rows = max(counts["seq"], 1)
+    for name, spec in specs.items():
+        versions = spec.artifacts.versions(name)
+        if name in failures or not counts["items"]:
+            continue
+        if not versions:
+            findings.append(Finding(Level.ADVICE, f"source {name} was never trained", "aisle train SHOP"))
+            continue
+        newest = versions[-1]
+        behind = (n_rows - newest.data_seq) / n_rows
+        if behind > STALE_SHARE:
+            what = f"{behind:.0%} of what is recorded came after source {name} was trained"
+            findings.append(Finding(Level.ADVICE, what, f"aisle train SHOP --source {name}"))
+        else:
+            findings.append(Finding(Level.OK, f"source {name} serves, version {newest.version}"))
+    return findings
+
+
+def on_disk(root: Path) -> list[Finding]:
+    """Is there room to write?"""
+    free = shutil.disk_usage(root).free
+    if free < LOW_DISK_BYTES:
+        return [Finding(Level.PROBLEM, f"only {free / 2**20:,.0f} MiB of disk are free; writes will soon fail")]
+    return [Finding(Level.OK, f"{free / 2**30:,.0f} GiB of disk are free")]

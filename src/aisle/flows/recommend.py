@@ -1,0 +1,15 @@
+"""Answer recommendation requests, for any placement that needs no query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aisle.domain import Response
+from aisle.flows.answer import answer
+from aisle.flows.asks import Ask
+from aisle.flows.stages import Stages
+
+
+def recommend(placement: str, asks: Sequence[Ask], stages: Stages) -> list[Response]:
+    """One response for each ask: by who asks (``user_id``) and by what the list is about (``item_ids``)."""
+    return answer(placement, asks, [None] * len(asks), stages)

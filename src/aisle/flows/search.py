@@ -1,0 +1,35 @@
+"""Answer search requests: what was typed, understood, and the items that fit."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from aisle.domain import Query, Response
+from aisle.errors import DataError
+from aisle.flows.answer import answer
+from aisle.flows.asks import Ask
+from aisle.flows.stages import Stages
+
+PLACEMENT = "search"
+MAX_QUERY_CHARACTERS = 500
+
+
+def search(asks: Sequence[Ask], stages: Stages) -> list[Response]:
+    """One response for each ask; its ``text`` is the query.
+
+    Raises:
+        DataError: a query is missing or longer than ``MAX_QUERY_CHARACTERS``.
+    """
+    return answer(PLACEMENT, asks, [understand_query(ask.text) for ask in asks], stages)
+
+
+def understand_query(text: str | None) -> Query:
+    """The query in one Unicode form (NFKC), spaces collapsed, without control characters."""
+    if text is None:
+        raise DataError("a search needs a query text", field="text")
+    if len(text) > MAX_QUERY_CHARACTERS:
+        raise DataError(f"the query has {len(text)} characters; at most {MAX_QUERY_CHARACTERS} are read", field="text")
+    normal = unicodedata.normalize("NFKC", text)
+    cleaned = "".join(" " if unicodedata.category(character) == "Cc" else character for character in normal)
+    return Query(text=" ".join(cleaned.split()))

@@ -1,0 +1,340 @@
+"""The shop: the only place that chooses implementations and wires them together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aisle import registry
+from aisle.contracts import Appended, Clock, Manifest, Parts, Progress, silent
+from aisle.decision import Eligibility, Greedy
+from aisle.domain import (
+    Catalogue,
+    Context,
+    Document,
+    DocumentTable,
+    Event,
+    EventTable,
+    Filters,
+    Item,
+    ItemTable,
+    Response,
+    Snapshot,
+    User,
+    UserTable,
+)
+from aisle.errors import ConfigError, CorruptError, DataError, unknown_name
+from aisle.flows import collect, recommend, search, train
+from aisle.flows.asks import Ask
+from aisle.flows.diagnose import Finding, diagnose
+from aisle.flows.stages import Lineup, Stages
+from aisle.flows.train import SourceSpec
+from aisle.folder import ShopFolder
+from aisle.language import RememberingEncoder, open_encoder
+from aisle.ranking import FusedScore
+from aisle.retrieval.fusion import fuse
+from aisle.retrieval.suggest import Suggestion, Suggestions
+from aisle.settings import Settings
+from aisle.storage import FolderArtifacts, LiveStates, SqlEmbeddings, SqlRecords
+
+ANYTHING = Filters()
+ANYWHERE = Context()
+
+log = logging.getLogger("aisle.shop")
+
+UNTRAINED_ITEMS = 2_000
+"""A shop of at most this many items answers before it was ever trained: its indexes are filled when it is opened."""
+
+
+def now_ms() -> int:
+    """The system's clock in UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Live:
+    """The parts that answer requests, loaded once."""
+
+    stages: Stages
+    follower: collect.Follower
+    parts: Parts
+
+
+class Shop:
+    """A shop that can be filled, trained and asked. Safe to use from several threads; a context manager.
+
+    Opening is cheap: sources, models and the encoder are loaded by the first question.
+    """
+
+    @classmethod
+    def open(cls, folder: str | Path, *, clock: Clock = now_ms, progress: Progress = silent) -> Self:
+        """Open the shop in ``folder``; ``progress`` hears of long work such as training.
+
+        Raises:
+            ConfigError: it is not a shop, or a setting is wrong.
+            CorruptError: its database is damaged.
+        """
+        return cls(ShopFolder(Path(folder)), clock=clock, progress=progress)
+
+    def __init__(self, folder: ShopFolder, *, clock: Clock = now_ms, progress: Progress = silent) -> None:
+        self.folder = folder
+        self.settings: Settings = folder.read_settings()
+        self.clock = clock
+        self.progress = progress
+        self.specs: Mapping[str, SourceSpec] = _specs(folder, self.settings)
+        self.records = SqlRecords.open(folder.database)
+        self._opened: Live | None = None
+        self._completions: Suggestions | None = None
+        self._embeddings: SqlEmbeddings | None = None
+        self._lock = threading.RLock()
+
+    # Filling it.
+
+    def add_items(self, items: Iterable[Item] | ItemTable) -> Appended:
+        """Add or replace items; they can be found and recommended when this returns."""
+        return self._acknowledged(self.records.append_items(_table(ItemTable, items)))
+
+    def add_users(self, users: Iterable[User] | UserTable) -> Appended:
+        """Add or replace users' profiles."""
+        return self.records.append_users(_table(UserTable, users))
+
+    def add_events(self, events: Iterable[Event] | EventTable) -> Appended:
+        """Record events; the next answer reflects them when this returns."""
+        return self._acknowledged(self.records.append_events(_table(EventTable, events)))
+
+    def add_documents(self, documents: Iterable[Document] | DocumentTable) -> Appended:
+        """Add or replace documents."""
+        return self.records.append_documents(_table(DocumentTable, documents))
+
+    def erase_user(self, user_id: str) -> int:
+        """Remove everything recorded of a user; returns how many rows went. Models forget at the next training."""
+        n_rows = self.records.erase_user(user_id)
+        if self._opened:
+            self._opened.stages.states.forget(user_id)
+        return n_rows
+
+    def refresh(self) -> int:
+        """Take in what other processes have recorded; returns the sequence number reached."""
+        return self.live.follower.catch_up()
+
+    # Asking it.
+
+    def search(
+        self,
+        text: str,
+        *,
+        user_id: str | None = None,
+        size: int | None = None,
+        filters: Filters = ANYTHING,
+        context: Context = ANYWHERE,
+    ) -> Response:
+        """Items for a typed query, best first."""
+        return self.ask_search([Ask(user_id=user_id, text=text, size=size, filters=filters, context=context)])[0]
+
+    def search_many(
+        self, texts: Sequence[str], *, size: int | None = None, filters: Filters = ANYTHING
+    ) -> list[Response]:
+        """``search`` for many queries at once."""
+        return self.ask_search([Ask(text=text, size=size, filters=filters) for text in texts])
+
+    def ask_search(self, asks: Sequence[Ask]) -> list[Response]:
+        """``search`` for asks of every form."""
+        return search.search(asks, self.live.stages)
+
+    def recommend(
+        self,
+        placement: str = "recommended-for-you",
+        *,
+        user_id: str | None = None,
+        item_ids: Sequence[str] = (),
+        size: int | None = None,
+        filters: Filters = ANYTHING,
+        context: Context = ANYWHERE,
+    ) -> Response:
+        """The list of a placement for a user, about ``item_ids`` where the placement is about items."""
+        ask = Ask(user_id=user_id, item_ids=tuple(item_ids), size=size, filters=filters, context=context)
+        return self.ask_recommend(placement, [ask])[0]
+
+    def recommend_many(
+        self,
+        user_ids: Sequence[str | None],
+        placement: str = "recommended-for-you",
+        *,
+        size: int | None = None,
+        filters: Filters = ANYTHING,
+    ) -> list[Response]:
+        """``recommend`` for many users at once."""
+        return self.ask_recommend(placement, [Ask(user_id=user_id, size=size, filters=filters) for user_id in user_ids])
+
+    def ask_recommend(self, placement: str, asks: Sequence[Ask]) -> list[Response]:
+        """``recommend`` for asks of every form."""
+        return recommend.recommend(placement, asks, self.live.stages)
+
+    def similar(self, item_id: str, *, user_id: str | None = None, size: int | None = None) -> Response:
+        """Items like ``item_id``."""
+        return self.recommend("similar-items", item_ids=[item_id], user_id=user_id, size=size)
+
+    def complete_basket(
+        self, item_ids: Sequence[str], *, user_id: str | None = None, size: int | None = None
+    ) -> Response:
+        """What goes with the items in a basket."""
+        return self.recommend("frequently-bought-together", item_ids=item_ids, user_id=user_id, size=size)
+
+    def suggest(self, prefix: str, *, size: int = 10, language: str | None = None) -> list[Suggestion]:
+        """Ways to go on typing ``prefix``."""
+        return self._suggest_from().complete(prefix, size, language)
+
+    def read_items(self, item_ids: Sequence[str]) -> list[Item]:
+        """The items that exist among ``item_ids``, in that order."""
+        return self.records.read_items(item_ids)
+
+    # Learning.
+
+    def train(self, names: Sequence[str] | None = None) -> list[Manifest]:
+        """Fit sources (default: all of them) on everything recorded, and put them into service.
+
+        Raises:
+            ConfigError: unknown source.
+            NotReadyError: the shop has no items.
+        """
+        wanted = list(names) if names is not None else list(self.specs)
+        for name in wanted:
+            if name not in self.specs:
+                raise ConfigError(unknown_name("source", name, self.specs), setting=f"source.{name}")
+
+        parts = self._opened.parts if self._opened else self._load_parts()
+        manifests = train.train([self.specs[name] for name in wanted], self.records, parts, self._put_into_service)
+        self._completions = None
+        return manifests
+
+    def doctor(self) -> list[Finding]:
+        """What is missing or wrong, and what to run."""
+        failures = self.live.stages.lineup.failures if self.records.counts()["items"] else {}
+        return diagnose(self.folder.root, self.records, self.specs, failures)
+
+    @property
+    def live(self) -> Live:
+        """The parts that answer requests; the first call loads them."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._go_live()
+            return self._opened
+
+    def _go_live(self) -> Live:
+        seq = self.records.counts()["seq"]
+        parts = self._load_parts()
+        stages = Stages(
+            catalogue=parts.catalogue,
+            records=self.records,
+            states=LiveStates(self.records, parts.catalogue),
+            lineup=Lineup({}, {}),
+            rules=Eligibility(parts.catalogue),
+            fuse=fuse,
+            ranker=FusedScore(),
+            policy=Greedy(parts.catalogue),
+            placements=self.settings.placement,
+            clock=self.clock,
+            new_slate_id=lambda: uuid.uuid4().hex,
+        )
+        live = Live(stages, collect.Follower(stages, seq), parts)
+        for spec in self.specs.values():
+            self._bring_in(spec, live)
+        return live
+
+    def _bring_in(self, spec: SourceSpec, live: Live) -> None:
+        """Load a source's promoted version; what cannot serve is named in ``lineup.failures`` with what to run."""
+        failures, n_items = live.stages.lineup.failures, live.parts.catalogue.n_items
+        try:
+            trained = train.load(spec, live.parts)
+        except CorruptError as error:
+            if not spec.implementation.is_index:
+                failures[spec.name] = f"{error}; run `aisle train --source {spec.name}`"
+                return
+            log.warning("index %s is damaged (%s); it is rebuilt from the shop's records", spec.name, error)
+            trained = train.train_one(spec, self.records.snapshot(), live.parts)
+        except DataError as error:
+            failures[spec.name] = str(error)
+            return
+        if trained:
+            _join(live, trained)
+        elif n_items <= UNTRAINED_ITEMS:
+            empty = Snapshot.empty()
+            source = spec.implementation.fit(spec.name, empty, spec.config, live.parts)
+            live.follower.join(spec.name, source, "untrained", seq=0, n_items=0)
+        else:
+            failures[spec.name] = "never trained; run `aisle train`"
+
+    def _put_into_service(self, trained: train.Trained) -> None:
+        if self._opened:
+            _join(self._opened, trained)
+
+    def _load_parts(self) -> Parts:
+        catalogue = Catalogue()
+        for page in self.records.read_catalogue():
+            catalogue.extend(page)
+        if self._embeddings is None:
+            self._embeddings = SqlEmbeddings.open(self.folder.embeddings)
+        encoder = RememberingEncoder(open_encoder(self.settings.encoder, progress=self.progress), self._embeddings)
+        return Parts(catalogue=catalogue, clock=self.clock, encoder=encoder, progress=self.progress)
+
+    def _acknowledged(self, appended: Appended) -> Appended:
+        if self._opened:
+            self._opened.follower.catch_up()
+        return appended
+
+    def _suggest_from(self) -> Suggestions:
+        with self._lock:
+            if self._completions is None:
+                self._completions = Suggestions.fit(self.records.snapshot(), self.records.read_query_counts())
+            return self._completions
+
+    # Letting go of it.
+
+    def close(self) -> None:
+        """Finish pending writes and let go of the files."""
+        self.records.close()
+        if self._embeddings:
+            self._embeddings.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+Row = TypeVar("Row")
+
+
+def _table(kind: Any, rows: Any) -> Any:
+    return rows if isinstance(rows, kind) else kind.from_rows(rows)
+
+
+def _join(live: Live, trained: train.Trained) -> None:
+    manifest = trained.manifest
+    live.follower.join(
+        manifest.name, trained.source, manifest.version, manifest.data_seq, int(manifest.metrics["n_items"])
+    )
+
+
+def _specs(folder: ShopFolder, settings: Settings) -> dict[str, SourceSpec]:
+    """Every source that a placement or a ``[source.*]`` table names, with its class found and its config checked."""
+    named = [name for config in settings.placement.values() for name in (*config.sources, *config.backfill)]
+    specs: dict[str, SourceSpec] = {}
+    for name in dict.fromkeys([*named, *settings.source]):
+        table = dict(settings.source.get(name, {}))
+        implementation = registry.find("aisle.sources", table.pop("kind", name))
+        kept_in = folder.indexes if implementation.is_index else folder.models
+        specs[name] = SourceSpec(
+            name, implementation, implementation.Config.parse(table, f"source.{name}"), FolderArtifacts(kept_in)
+        )
+    return specs
