@@ -65,6 +65,8 @@ class EncoderConfig(Config):
     """Base address of an OpenAI-compatible server; only for ``openai``."""
     batch_size: int = Field(default=64, ge=1)
     """Texts a batch; raising it costs memory and, past about 64 on a CPU, gains nothing."""
+    n_threads: int = Field(default=0, ge=0)
+    """Cores one encoding uses, 0 all of them; lower it where many requests run at once (onnx and transformers)."""
 
 
 class FusionConfig(Config):

@@ -1,0 +1,70 @@
+"""Never encodes the same text twice: vectors are kept by model fingerprint and content hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from aisle.contracts import EmbeddingStore, Encoder, Float32Array, Progress, silent
+from aisle.errors import CorruptError
+
+_TEXTS_AT_ONCE = 1024
+"""Encoded and kept in one step: what a killed run loses at most."""
+
+
+class RememberingEncoder:
+    """An encoder whose vectors are kept in a store, for texts that come again: those of items and documents.
+
+    Do not use it for what shoppers type: every text it is given is kept.
+    """
+
+    def __init__(self, encoder: Encoder, store: EmbeddingStore) -> None:
+        """Wrap ``encoder``; ``store`` may be shared with other encoders, fingerprints keep them apart."""
+        self._encoder = encoder
+        self._store = store
+
+    @property
+    def fingerprint(self) -> str:
+        """The wrapped encoder's: the vectors are the same."""
+        return self._encoder.fingerprint
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._encoder.dimension
+
+    def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> Float32Array:
+        """(len(texts), dimension) float32 unit rows; only texts never seen before are encoded.
+
+        Raises:
+            CorruptError: the store gives a vector of another length.
+        """
+        hashes = [content_hash(text) for text in texts]
+        text_of = dict(zip(hashes, texts, strict=True))
+        vector_of = self._store.read(self.fingerprint, list(text_of))
+        missing = [key for key in text_of if key not in vector_of]
+        # Longest texts last, so that each step holds texts of like length and little goes into padding.
+        missing.sort(key=lambda key: len(text_of[key]))
+        for start in range(0, len(missing), _TEXTS_AT_ONCE):
+            keys = missing[start : start + _TEXTS_AT_ONCE]
+            fresh = self._encoder.encode([text_of[key] for key in keys])
+            self._store.append(self.fingerprint, keys, fresh)
+            vector_of.update(zip(keys, fresh, strict=True))
+            progress("encode", start + len(keys), len(missing))
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for row, key in enumerate(hashes):
+            vector = vector_of[key]
+            if vector.shape != (self.dimension,):
+                raise CorruptError(
+                    f"a kept vector of {self.fingerprint} has shape {vector.shape}, not ({self.dimension},); "
+                    "remove the kept embeddings and run `aisle train`"
+                )
+            vectors[row] = vector
+        return vectors
+
+
+def content_hash(text: str) -> str:
+    """128 bits of BLAKE2b over the UTF-8 text, in hexadecimal."""
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
