@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -33,12 +33,24 @@ class Config(BaseModel):
             return cls.model_validate(dict(table))
         except ValidationError as error:
             first = error.errors()[0]
-            setting = ".".join([where, *(str(part) for part in first["loc"])]).strip(".")
+            path = [str(part) for part in first["loc"]]
+            setting = ".".join([where, *path]).strip(".")
             if first["type"] == "extra_forbidden":
-                message = f"[{where}]: " + unknown_name("setting", str(first["loc"][-1]), cls.model_fields)
+                table_name = ".".join([where, *path[:-1]]).strip(".")
+                message = f"[{table_name}]: " + unknown_name("setting", path[-1], _fields_at(cls, path[:-1]))
             else:
                 message = f"{setting} = {first.get('input')!r}: {first['msg']}"
             raise ConfigError(message, setting=setting) from error
+
+
+def _fields_at(record: type[BaseModel], path: list[str]) -> list[str]:
+    """Settings of the table that ``path`` leads to from ``record``, through mappings of tables too."""
+    for part in path:
+        if part in record.model_fields:
+            annotation = record.model_fields[part].annotation
+            inner = [annotation, *get_args(annotation)]
+            record = next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), record)
+    return list(record.model_fields)
 
 
 class ShopConfig(Config):

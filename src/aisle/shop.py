@@ -31,9 +31,11 @@ from aisle.domain import (
     UserTable,
 )
 from aisle.errors import ConfigError, CorruptError, DataError, unknown_name
+from aisle.evaluation import Report
 from aisle.flows import collect, recommend, search, train
 from aisle.flows.asks import Ask
 from aisle.flows.diagnose import Finding, diagnose
+from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.stages import Lineup, Stages
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
@@ -213,6 +215,15 @@ class Shop:
         manifests = train.train([self.specs[name] for name in wanted], self.records, parts, self._put_into_service)
         self._completions = None
         return manifests
+
+    def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
+        """Measure a placement on held-out behaviour; the shop's own models are not touched."""
+        plan = plan or EvaluationPlan()
+        if plan.placement not in self.settings.placement:
+            raise ConfigError(unknown_name("placement", plan.placement, self.settings.placement))
+        parts = self._opened.parts if self._opened else self._load_parts()
+        placement = self.settings.placement[plan.placement]
+        return evaluate(self.records.snapshot(), placement, self.specs, parts, fuse, plan)
 
     def doctor(self) -> list[Finding]:
         """What is missing or wrong, and what to run."""

@@ -1,1 +1,45 @@
-"""Room."""
+"""The command line: a thin face over the shop object. Each command says what it did and what to do next."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aisle.cli import asking, demonstrating, filling, learning
+
+app = typer.Typer(
+    name="aisle",
+    help="Search and recommendations for an online shop.\n\nStart with: aisle demo, or aisle init SHOP.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+FIRST, FILL, LEARN, ASK = "To begin", "Bring data in", "Learn and check", "Ask"
+app.command("demo", rich_help_panel=FIRST)(demonstrating.demo)
+app.command("init", rich_help_panel=FIRST)(filling.init)
+app.command("import", rich_help_panel=FILL)(filling.import_)
+app.command("train", rich_help_panel=LEARN)(learning.train)
+app.command("evaluate", rich_help_panel=LEARN)(learning.evaluate)
+app.command("doctor", rich_help_panel=LEARN)(learning.doctor)
+app.command("search", rich_help_panel=ASK)(asking.search)
+app.command("suggest", rich_help_panel=ASK)(asking.suggest)
+app.command("recommend", rich_help_panel=ASK)(asking.recommend)
+app.command("similar", rich_help_panel=ASK)(asking.similar)
+app.command("basket", rich_help_panel=ASK)(asking.basket)
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    """Search and recommendations for an online shop, built on large language models."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"aisle {installed('aisle')}")
+        raise typer.Exit
+
+
+__all__ = ["app"]

@@ -1,0 +1,84 @@
+"""Commands that learn and check: train, evaluate, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from aisle.cli.screen import JsonOption, ShopArgument, err, opened, out, print_json, print_line, rows
+from aisle.flows.diagnose import Level
+from aisle.flows.evaluate import EvaluationPlan
+
+COLOURS = {Level.OK: "green", Level.ADVICE: "yellow", Level.PROBLEM: "red"}
+
+
+def train(
+    shop: ShopArgument,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="Only this source; may be repeated. Default: all.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Learn from everything recorded, and put the new models into service.
+
+    The shop keeps answering from the old models until each new one is ready.
+    """
+    with opened(shop) as open_shop:
+        manifests = open_shop.train(source)
+    if json:
+        print_json({"trained": [{"source": m.name, "version": m.version, "data_seq": m.data_seq} for m in manifests]})
+        return
+    out.print(rows(("source", "version"), [(m.name, m.version) for m in manifests], "trained and in service"))
+
+
+def evaluate(
+    shop: ShopArgument,
+    placement: Annotated[str, typer.Option("--placement", help="Which list to measure.")] = "recommended-for-you",
+    protocol: Annotated[
+        Literal["last", "temporal"],
+        typer.Option(
+            "--protocol", help="last: hide each user's last item. temporal: learn from the first 80% by time."
+        ),
+    ] = "last",
+    cutoff: Annotated[list[int] | None, typer.Option("--cutoff", min=1, max=1000, help="Places to measure at.")] = None,
+    max_cases: Annotated[int, typer.Option("--max-cases", min=1, help="Users asked at most.")] = 5_000,
+    seed: Annotated[int, typer.Option("--seed", help="Draws users and intervals.")] = 0,
+    html: Annotated[Path | None, typer.Option("--html", help="Also write a page with plots.")] = None,
+    language: Annotated[Literal["en", "zh"], typer.Option("--language", help="Language of the report.")] = "en",
+    json: JsonOption = False,
+) -> None:
+    """Measure a list against baselines on behaviour it has not seen.
+
+    Models are fitted anew on the training part only; the shop's own are not touched.
+    """
+    plan = EvaluationPlan(
+        placement=placement, protocol=protocol, cutoffs=tuple(cutoff or (10,)), max_cases=max_cases, seed=seed
+    )
+    with opened(shop) as open_shop:
+        report = open_shop.evaluate(plan)
+    if html:
+        html.write_text(report.as_html(language), encoding="utf-8")
+        err.print(f"written: {escape(str(html))}")
+    print_line(report.as_json() if json else report.as_text(language, width=out.width, has_colour=out.is_terminal))
+
+
+def doctor(shop: ShopArgument, json: JsonOption = False) -> None:
+    """Look the shop over: what is missing or wrong, and what to run.
+
+    Exit status 1 when there is a problem.
+    """
+    with opened(shop) as open_shop:
+        findings = open_shop.doctor()
+    if json:
+        print_json({"findings": [{"level": f.level, "what": f.what, "command": f.command} for f in findings]})
+    else:
+        for finding in findings:
+            colour = COLOURS[finding.level]
+            out.print(f"[{colour}]{finding.level.value:>7}[/]  {escape(finding.what)}", highlight=False)
+            if finding.command:
+                out.print(f"         run: [bold]{escape(finding.command)}[/]", highlight=False)
+    if any(finding.level is Level.PROBLEM for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,145 @@
+"""What every command shows the same way: errors, progress, lists of items."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from aisle.domain import Item, Response
+from aisle.domain.money import shown
+from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
+from aisle.shop import Shop
+
+out = Console()
+err = Console(stderr=True)
+
+EXIT_CODES: tuple[tuple[type[AisleError], int], ...] = (
+    (ConfigError, 2),
+    (DataError, 2),
+    (NotReadyError, 3),
+    (UnavailableError, 4),
+    (CorruptError, 5),
+)
+"""Exit status by who must act, for scripts: 2 the caller, 3 run something first, 4 try again, 5 repair."""
+
+ShopArgument = Annotated[str, typer.Argument(metavar="SHOP", help="Folder of the shop.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+SizeOption = Annotated[int | None, typer.Option("--size", "-n", help="How many items; default: the placement's.")]
+UserOption = Annotated[str | None, typer.Option("--user", "-u", help="For whom, a user_id.")]
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Turns the package's errors into one red line and an exit status."""
+    try:
+        yield
+    except AisleError as error:
+        err.print(f"[bold red]{type(error).__name__}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
+        raise typer.Exit(code) from error
+
+
+class Bars:
+    """Progress bars on standard error, one a task; silent where nobody watches (not a terminal)."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, task: str, done: int, total: int | None = None) -> None:
+        """Implements ``contracts.Progress``."""
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(escape(task), total=total, rate="")
+        bar = self._tasks[task]
+        speed = self._bars.tasks[self._bars.task_ids.index(bar)].speed if bar in self._bars.task_ids else None
+        self._bars.update(bar, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+
+@contextmanager
+def opened(folder: str) -> Iterator[Shop]:
+    """The shop in ``folder`` with progress bars; errors are told."""
+    with told_errors(), Bars() as bars, Shop.open(folder, progress=bars) as shop:
+        yield shop
+
+
+def show_response(shop: Shop, response: Response, title: str, as_json: bool) -> None:
+    """A list with title, price and the source that brought each item."""
+    items = {item.item_id: item for item in shop.read_items(list(response.item_ids))}
+    if as_json:
+        print_json(plain_response(response, items))
+        return
+    table = Table(title=escape(title), title_justify="left")
+    for heading in ("#", "item", "title", "brand", "price", "from"):
+        table.add_column(heading, justify="right" if heading in ("#", "price") else "left", overflow="fold")
+    for position, slot in enumerate(response.slate.slots, 1):
+        item = items[slot.item_id]
+        found_by = ", ".join(sorted(slot.scores, key=lambda name: -slot.scores[name]))
+        price = "" if item.price_minor is None else shown(item.price_minor, item.currency)
+        cells = (slot.item_id, item.title, item.brand or "", price, found_by)
+        table.add_row(str(position), *map(escape, cells))
+    out.print(table if response.slate.slots else f"{escape(title)}: nothing found")
+    if response.degraded:
+        err.print(f"[yellow]left out: {escape(', '.join(response.degraded))} (see `aisle doctor`)[/]")
+
+
+def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]:
+    """A response as JSON values."""
+    return {
+        "slate_id": response.slate.slate_id,
+        "placement": response.slate.placement,
+        "items": [
+            {
+                "item_id": slot.item_id,
+                "title": items[slot.item_id].title,
+                "utility": slot.utility,
+                "propensity": slot.propensity,
+                "scores": dict(slot.scores),
+            }
+            for slot in response.slate.slots
+        ],
+        "versions": dict(response.slate.versions),
+        "degraded": list(response.degraded),
+    }
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on standard output."""
+    print_line(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+
+
+def print_line(text: str) -> None:
+    """Text as it is, for programs to read."""
+    sys.stdout.write(text + "\n")
+
+
+def rows(headings: Sequence[str], lines: Sequence[Sequence[str]], title: str) -> Table:
+    """A plain table."""
+    table = Table(*headings, title=title, title_justify="left")
+    for line in lines:
+        table.add_row(*line)
+    return table

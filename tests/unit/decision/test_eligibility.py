@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from aisle.decision import Eligibility
+from aisle.domain import Filters, ItemKind, ItemTable, UserState
+from aisle.errors import DataError
+from aisle.testing import tiny_shop
+from aisle.testing.tiny import DAY_MS, FIRST_DAY_MS, NOW_MS
+
+
+@pytest.fixture
+def shop():
+    return tiny_shop()
+
+
+def shown(shop, filters=Filters(), now_ms=NOW_MS) -> set[str]:
+    return set(shop.catalogue.ids(np.flatnonzero(Eligibility(shop.catalogue).allowed(filters, now_ms))))
+
+
+def test_what_is_out_of_stock_is_not_shown_unless_asked_for(shop):
+    assert "camera" not in shown(shop)
+    assert "camera" in shown(shop, Filters(is_in_stock_only=False))
+
+
+def test_a_promotion_is_shown_between_its_dates_only(shop):
+    rules = Eligibility(shop.catalogue)
+    row = shop.row("tea-week")
+
+    seen = [bool(rules.allowed(Filters(), FIRST_DAY_MS + day * DAY_MS)[row]) for day in (24, 25, 34, 35, 24)]
+
+    assert seen == [False, True, True, False, False]
+
+
+def test_filters_narrow_together(shop):
+    prices = {item.item_id: item.price_minor for item in shop.items}
+    dear = max(prices[i] for i in shown(shop, Filters(kinds=(ItemKind.PRODUCT,))))
+    root = shop.item("kettle").category[0]
+
+    assert shown(shop, Filters(kinds=(ItemKind.ARTICLE,))) == {"brewing-guide"}
+    assert shown(shop, Filters(kinds=(ItemKind.PRODUCT,), min_price_minor=dear)) == {
+        i for i in shown(shop) if prices[i] == dear
+    }
+    in_root = shown(shop, Filters(categories=(root,)))
+    assert "kettle" in in_root
+    assert shown(shop, Filters(categories=(root,), brands=(shop.item("kettle").brand,))) <= in_root
+    assert shown(shop, Filters(brands=("no such brand",))) == set()
+    assert shown(shop, Filters(sellers=("Northgate",))) == {
+        i.item_id for i in shop.items if i.seller == "Northgate" and i.item_id in shown(shop)
+    }
+
+
+def test_a_changed_item_is_judged_anew(shop):
+    rules = Eligibility(shop.catalogue)
+    row = shop.row("camera")
+    assert not rules.allowed(Filters(), NOW_MS)[row]
+
+    frame = ItemTable.from_rows([shop.item("camera")]).frame
+    shop.catalogue.extend(ItemTable.from_frame(frame.drop("stock")))
+
+    assert rules.allowed(Filters(), NOW_MS)[row]
+
+
+def test_bought_and_seen_are_left_out_on_wish(shop):
+    rules = Eligibility(shop.catalogue)
+    kettle, socks = shop.row("kettle"), shop.row("socks")
+    state = UserState("ann", np.array([kettle, socks]), np.array([7, 2], np.uint8), np.array([1, 2]))
+
+    def excluded(**limits: object) -> list[str]:
+        return shop.catalogue.ids(rules.excluded(Filters(**limits), state))  # type: ignore[arg-type]
+
+    assert excluded() == []
+    assert excluded(has_bought=False) == ["kettle"]
+    assert set(excluded(has_seen=False)) == {"kettle", "socks"}
+    assert excluded(excluded_item_ids=("boots", "unknown")) == ["boots"]
+
+
+def test_a_price_range_the_wrong_way_round_is_refused():
+    with pytest.raises(DataError, match="above max_price_minor"):
+        Filters(min_price_minor=2, max_price_minor=1)

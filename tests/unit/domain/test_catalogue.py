@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from aisle.domain import Catalogue, Item, ItemKind, ItemTable, ItemText
+from aisle.domain.catalogue import require_rows
+from aisle.errors import DataError
+
+
+def item(item_id: str, **fields: object) -> Item:
+    return Item(item_id, (ItemText("en", item_id),), **fields)  # type: ignore[arg-type]
+
+
+def catalogue(*items: Item) -> Catalogue:
+    return Catalogue(ItemTable.from_rows(items))
+
+
+def test_rows_are_appended_and_never_reused():
+    shop = catalogue(item("a"), item("b", price_minor=5))
+    before = shop.column("price_minor")
+
+    rows = shop.extend(ItemTable.from_rows([item("c"), item("a", price_minor=9)]))
+
+    assert rows.tolist() == [2, 0]
+    assert shop.ids([0, 1, 2]) == ["a", "b", "c"]
+    assert shop.column("price_minor").tolist() == [9, 5, -1]
+    assert len(before) == 2
+
+
+def test_growing_past_the_first_capacity_keeps_everything():
+    shop = catalogue()
+    for start in range(0, 100, 10):
+        shop.extend(ItemTable.from_rows([item(f"i{n}", stock=n) for n in range(start, start + 10)]))
+
+    assert shop.column("stock").tolist() == list(range(100))
+    assert shop.rows(["i99", None, "nobody"]).tolist() == [99, -1, -1]
+
+
+def test_one_table_may_name_an_item_twice_and_the_later_row_counts():
+    shop = catalogue(item("a", price_minor=1), item("a", price_minor=2))
+
+    assert shop.n_items == 1
+    assert shop.column("price_minor").tolist() == [2]
+
+
+def test_a_category_includes_what_lies_below_it():
+    shop = catalogue(
+        item("kettle", category=("Kitchen", "Kettles")), item("pan", category=("Kitchen", "Pans")), item("gift")
+    )
+
+    assert shop.in_category("Kitchen").tolist() == [True, True, False]
+    assert shop.in_category("Kitchen > Pans").tolist() == [False, True, False]
+    assert shop.in_category("Garden").tolist() == [False, False, False]
+    assert [shop.categories.values[node] for node in shop.category_nodes(0)] == ["Kitchen", "Kitchen > Kettles"]
+
+
+def test_sellable_follows_stock_flag_and_dates():
+    shop = catalogue(
+        item("uncounted"),
+        item("sold-out", stock=0),
+        item("off", is_available=False),
+        item("campaign", kind=ItemKind.PROMOTION, starts_ms=10, ends_ms=20),
+    )
+
+    assert [shop.sellable(now).tolist() for now in (9, 10, 19, 20)] == [
+        [True, False, False, False],
+        [True, False, False, True],
+        [True, False, False, True],
+        [True, False, False, False],
+    ]
+
+
+def test_an_unknown_item_is_named():
+    with pytest.raises(DataError, match="unknown item 'ghost'"):
+        require_rows(catalogue(item("a")), ["a", "ghost"])
+    assert require_rows(catalogue(item("a")), ["a"]).dtype == np.int64

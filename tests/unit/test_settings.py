@@ -1,0 +1,71 @@
+import tomllib
+
+import pytest
+
+from aisle.domain import ItemKind
+from aisle.errors import ConfigError
+from aisle.folder import ShopFolder, default_toml, init
+from aisle.settings import Settings
+
+
+def parse(text: str) -> Settings:
+    return Settings.parse(tomllib.loads(text), "")
+
+
+def test_an_empty_file_gives_the_usual_placements():
+    settings = parse("")
+
+    assert {"search", "recommended-for-you", "similar-items", "frequently-bought-together"} <= set(settings.placement)
+    assert settings.shop.currency == "USD"
+
+
+def test_a_table_changes_a_placement_and_keeps_its_other_defaults():
+    settings = parse('[placement.search]\nsize = 7\n[placement.home]\nsources = ["popular"]\nkinds = ["article"]')
+
+    assert settings.placement["search"].size == 7
+    assert settings.placement["search"].sources == Settings().placement["search"].sources
+    assert settings.placement["home"].kinds == (ItemKind.ARTICLE,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[shop]\ncurency = 'EUR'", "Did you mean 'currency'"),
+        ("[shop]\ncurrency = 'euros'", "shop.currency = 'euros'"),
+        ("[placement.home]\nsize = 3", "placement.home.sources"),
+        ("[placement.home]\nsources = ['popular']\nsize = 0", "placement.home.size = 0"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(text)
+
+
+def test_init_writes_settings_that_read_back(tmp_path):
+    made = init(tmp_path / "shop", name='Café "北京"', currency="CNY", languages=("zh", "en"))
+
+    settings = made.read_settings()
+    assert (settings.shop.name, settings.shop.currency, settings.shop.languages) == ('Café "北京"', "CNY", ("zh", "en"))
+    assert Settings.parse(tomllib.loads(default_toml("a", "USD", ("en",))), "").shop.name == "a"
+
+
+def test_init_leaves_a_used_folder_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+
+    with pytest.raises(ConfigError, match="not an empty folder"):
+        init(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_init_writes_nothing_when_a_setting_is_wrong(tmp_path):
+    with pytest.raises(ConfigError, match="shop.currency"):
+        init(tmp_path / "shop", currency="dollars")
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_folder_that_is_no_shop_says_how_to_make_one(tmp_path):
+    with pytest.raises(ConfigError, match="aisle init"):
+        ShopFolder(tmp_path).read_settings()
+    (tmp_path / "aisle.toml").write_text("[shop\n")
+    with pytest.raises(ConfigError, match="not TOML"):
+        ShopFolder(tmp_path).read_settings()
