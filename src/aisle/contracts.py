@@ -110,6 +110,8 @@ class Parts:
     catalogue: Catalogue
     clock: Clock
     encoder: Encoder | None = None
+    query_encoder: Encoder | None = None
+    """Encodes what shoppers type without keeping it; None: ``encoder``. Both make the same vectors."""
     progress: Progress = silent
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 

@@ -292,8 +292,14 @@ class Shop:
             catalogue.extend(page)
         if self._embeddings is None:
             self._embeddings = SqlEmbeddings.open(self.folder.embeddings)
-        encoder = RememberingEncoder(open_encoder(self.settings.encoder, progress=self.progress), self._embeddings)
-        return Parts(catalogue=catalogue, clock=self.clock, encoder=encoder, progress=self.progress)
+        encoder = open_encoder(self.settings.encoder, progress=self.progress)
+        return Parts(
+            catalogue=catalogue,
+            clock=self.clock,
+            encoder=RememberingEncoder(encoder, self._embeddings),
+            query_encoder=encoder,
+            progress=self.progress,
+        )
 
     def _acknowledged(self, appended: Appended) -> Appended:
         if self._opened:

@@ -1,0 +1,179 @@
+"""Ways to go on typing: titles, brands, categories and what others searched for.
+
+Enters: items and counts of past queries. Leaves: suggestions for a prefix. Does not correct what is typed.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import math
+import threading
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from aisle.domain import UNKNOWN_LANGUAGE, ItemTable, Snapshot, category_path
+
+SuggestionKind = Literal["query", "category", "brand", "title"]
+
+_WEIGHT: Mapping[SuggestionKind, float] = {"query": 2.0, "category": 1.5, "brand": 1.5, "title": 1.0}
+_MAX_CHARACTERS = 80
+_BLOCK = 256
+"""Entries that share one noted best; lists of thousands of matches are read by their best blocks only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One way to go on: the text to search for, what it is, and its weight (higher comes first)."""
+
+    text: str
+    kind: SuggestionKind
+    weight: float
+    language: str = UNKNOWN_LANGUAGE
+
+
+class Suggestions:
+    """Everything that starts with the prefix, at its beginning or at a later word of it, best first.
+
+    Weight is the kind's times log(2 + count): a past query counts as often as it was asked, a brand, category or title
+    by the interactions with its items. Chinese needs no word breaks: a prefix is matched by characters.
+
+    Cost: under 1 ms a prefix at 100,000 texts, about 300 bytes a text; a new text costs a copy of the key list, new
+    texts that come together cost one.
+    """
+
+    def __init__(self, suggestions: Iterable[Suggestion]) -> None:
+        """Take ``suggestions``; of equal texts of one kind the last counts."""
+        self._lock = threading.Lock()
+        self._of: dict[tuple[str, str], Suggestion] = {}
+        self._index = _Index([], [])
+        self._put(suggestions)
+
+    @classmethod
+    def fit(cls, snapshot: Snapshot, query_counts: Mapping[str, int]) -> Self:
+        """Suggestions from what the shop offers and from past queries (query text to how often it was asked)."""
+        counts = snapshot.interactions.group_by("item_row").len().rows()
+        n_events = dict.fromkeys(range(snapshot.n_items), 0) | {int(row): int(n) for row, n in counts}
+        asked = (
+            Suggestion(_short(query), "query", _weight("query", count))
+            for query, count in query_counts.items()
+            if query.strip()
+        )
+        return cls([*_of_items(snapshot.items, list(n_events.values())), *asked])
+
+    def extend(self, items: ItemTable, query_counts: Mapping[str, int] | None = None) -> None:
+        """Take in new or renamed items and newly counted queries; visible in the next ``complete``."""
+        asked = ((query, count) for query, count in (query_counts or {}).items() if query.strip())
+        queries = [Suggestion(_short(query), "query", _weight("query", count)) for query, count in asked]
+        # A known brand or category keeps the weight its popularity gave it.
+        fresh = [s for s in _of_items(items, [0] * len(items)) if (s.kind, _folded(s.text)) not in self._of]
+        self._put([*fresh, *queries])
+
+    def complete(self, prefix: str, n: int = 10, language: str | None = None) -> list[Suggestion]:
+        """At most ``n`` suggestions, highest weight first, then shorter, then alphabetical; no text twice.
+
+        Args:
+            prefix: as typed so far; case, accents' form and spaces at the start do not matter. Empty gives the best.
+            n: how many.
+            language: only texts in this language and texts whose language is unknown; None takes all.
+        """
+        wanted = _folded(prefix)
+        if prefix[-1:].isspace() and wanted:
+            wanted += " "
+        best: list[Suggestion] = []
+        seen: set[str] = set()
+        for suggestion in self._index.best_first(wanted):
+            if len(best) >= n:
+                break
+            text = _folded(suggestion.text)
+            if text in seen or (language and suggestion.language not in (language, UNKNOWN_LANGUAGE)):
+                continue
+            seen.add(text)
+            best.append(suggestion)
+        return best
+
+    def _put(self, suggestions: Iterable[Suggestion]) -> None:
+        with self._lock:
+            changed = dict(self._of)
+            for suggestion in suggestions:
+                if folded := _folded(suggestion.text):
+                    changed[(suggestion.kind, folded)] = suggestion
+            if changed == self._of and self._of:
+                return
+            entries = sorted(
+                ((key, suggestion) for (_, text), suggestion in changed.items() for key in _keys(text)),
+                key=lambda entry: entry[0],
+            )
+            self._of = changed
+            self._index = _Index([key for key, _ in entries], [suggestion for _, suggestion in entries])
+
+
+class _Index:
+    """Keys in order, each with its suggestion; the best order of every block is worked out once."""
+
+    def __init__(self, keys: list[str], suggestions: list[Suggestion]) -> None:
+        self.keys = keys
+        self.suggestions = suggestions
+        self.blocks = [
+            sorted(suggestions[start : start + _BLOCK], key=_order) for start in range(0, len(suggestions), _BLOCK)
+        ]
+
+    def best_first(self, prefix: str) -> Iterable[Suggestion]:
+        """Suggestions under ``prefix`` in order of weight, lazily: a merge of sorted blocks and the two ends."""
+        start = bisect.bisect_left(self.keys, prefix)
+        stop = bisect.bisect_left(self.keys, prefix + "\U0010ffff") if prefix else len(self.keys)
+        first, last = -(-start // _BLOCK), stop // _BLOCK
+        if first >= last:
+            return sorted(self.suggestions[start:stop], key=_order)
+        ends = self.suggestions[start : first * _BLOCK] + self.suggestions[last * _BLOCK : stop]
+        return heapq.merge(sorted(ends, key=_order), *self.blocks[first:last], key=_order)
+
+
+def _order(suggestion: Suggestion) -> tuple[float, int, str]:
+    return -suggestion.weight, len(suggestion.text), suggestion.text
+
+
+def _keys(text: str) -> list[str]:
+    """The text itself and its tails from each later word, so that a prefix of any word finds it."""
+    words = text.split(" ")
+    return [" ".join(words[start:]) for start in range(min(len(words), 6))]
+
+
+def _of_items(items: ItemTable, n_events: list[int]) -> list[Suggestion]:
+    brands: dict[str, int] = {}
+    categories: dict[str, int] = {}
+    titles: list[Suggestion] = []
+    columns = (items.frame[name].to_list() for name in ("texts", "brand", "category"))
+    for texts, brand, category, count in zip(*columns, n_events, strict=True):
+        for text in texts:
+            if text["title"].strip():
+                titles.append(Suggestion(_short(text["title"]), "title", _weight("title", count), text["language"]))
+        if brand:
+            brands[brand] = brands.get(brand, 0) + count
+        if category:
+            path = category_path(category)
+            categories[path] = categories.get(path, 0) + count
+    named: list[Suggestion] = [Suggestion(name, "brand", _weight("brand", count)) for name, count in brands.items()]
+    of_leaf: dict[str, int] = {}
+    for path, count in categories.items():
+        leaf = path.rsplit(" > ", 1)[-1]
+        of_leaf[leaf] = of_leaf.get(leaf, 0) + count
+    named += [Suggestion(name, "category", _weight("category", count)) for name, count in of_leaf.items()]
+    return titles + named
+
+
+def _weight(kind: SuggestionKind, count: int) -> float:
+    return _WEIGHT[kind] * math.log(2 + max(count, 0))
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    if len(text) <= _MAX_CHARACTERS:
+        return text
+    return text[:_MAX_CHARACTERS].rsplit(" ", 1)[0]
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
