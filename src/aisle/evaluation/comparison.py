@@ -136,7 +136,7 @@ def compare(
         started = seconds_now() if seconds_now else 0.0
         ranked = _checked(name, system(split.cases, ground.cutoffs[-1]), ground)
         seconds = seconds_now() - started if seconds_now else None
-        table = _per_case(ranked, ground.cases.targets, ground)
+        table = _per_case(name, ranked, ground.cases.targets, ground)
         tables[name] = table
         intervals = sampling.intervals(np.stack(list(table.values())))
         results.append(
@@ -184,11 +184,11 @@ def _checked(name: str, ranked: NDArray[np.integer], ground: _Ground) -> NDArray
     return ranked[:, : ground.cutoffs[-1]].astype(np.int64)
 
 
-def _per_case(ranked: NDArray[np.int64], targets: Targets, ground: _Ground) -> dict[str, Values]:
+def _per_case(name: str, ranked: NDArray[np.int64], targets: Targets, ground: _Ground) -> dict[str, Values]:
     try:
         judged = judge(ranked, targets)
     except DataError as error:
-        raise ContractError(f"a system's lists cannot be judged: {error}") from error
+        raise ContractError(f"the lists of system {name!r} cannot be judged: {error}") from error
     table: dict[str, Values] = {}
     has_several = bool((judged.n_relevant > 1).any())
     for cutoff in ground.cutoffs:

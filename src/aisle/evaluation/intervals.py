@@ -143,7 +143,7 @@ def _corrected(
     if not 0.0 < share < 1.0:
         return tails
     bias = norm.ppf(share)
-    distance = values - value
+    distance = (values - value) / np.ptp(values)  # the acceleration has no unit; scaled, tiny values do not underflow
     acceleration = (distance**3).sum() / (6.0 * (distance**2).sum() ** 1.5)
     shifted = bias + norm.ppf(tails)
     return norm.cdf(bias + shifted / (1.0 - acceleration * shifted))
