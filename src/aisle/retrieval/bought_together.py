@@ -56,6 +56,7 @@ class BoughtTogether:
     """
 
     Config = BoughtTogetherConfig
+    is_index = False
 
     def __init__(self, name: str, counts: PairCounts, config: BoughtTogetherConfig, catalogue: Catalogue) -> None:
         self.name = name

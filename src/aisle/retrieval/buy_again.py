@@ -80,6 +80,7 @@ class BuyAgain:
     """
 
     Config = BuyAgainConfig
+    is_index = False
 
     def __init__(self, name: str, rhythm: Rhythm, config: BuyAgainConfig, catalogue: Catalogue) -> None:
         self.name = name

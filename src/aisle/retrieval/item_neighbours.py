@@ -68,6 +68,7 @@ class ItemNeighbours:
     """
 
     Config = ItemNeighboursConfig
+    is_index = False
 
     def __init__(self, name: str, counts: PairCounts, config: ItemNeighboursConfig, catalogue: Catalogue) -> None:
         self.name = name

@@ -79,6 +79,7 @@ class Linear:
     """
 
     Config = LinearConfig
+    is_index = False
 
     def __init__(self, name: str, weights: sp.csr_matrix, config: LinearConfig, catalogue: Catalogue) -> None:
         self.name = name

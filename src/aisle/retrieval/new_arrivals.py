@@ -42,6 +42,7 @@ class NewArrivals:
     """
 
     Config = NewArrivalsConfig
+    is_index = False
 
     def __init__(
         self, name: str, first_seen_ms: NDArray[np.int64], config: NewArrivalsConfig, catalogue: Catalogue, clock: Clock

@@ -42,6 +42,7 @@ class Popular:
     """
 
     Config = PopularConfig
+    is_index = False
 
     def __init__(self, name: str, counts: DecayedCounts, config: PopularConfig, catalogue: Catalogue) -> None:
         self.name = name

@@ -29,6 +29,7 @@ class RecentlyViewed:
     """Items of the user's latest views, each once: ``score = 1 / (1 + number of items viewed since)``."""
 
     Config = RecentlyViewedConfig
+    is_index = False
 
     def __init__(self, name: str, config: RecentlyViewedConfig, catalogue: Catalogue) -> None:
         self.name = name

@@ -58,6 +58,7 @@ class Trending:
     """
 
     Config = TrendingConfig
+    is_index = False
 
     def __init__(
         self, name: str, fast: DecayedCounts, slow: DecayedCounts, config: TrendingConfig, catalogue: Catalogue
