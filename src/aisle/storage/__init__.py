@@ -1,1 +1,8 @@
-"""Room."""
+"""Where a shop's data lives: records, live states, models and vectors."""
+
+from aisle.storage.artifacts import FolderArtifacts
+from aisle.storage.embeddings import SqlEmbeddings
+from aisle.storage.records import SqlRecords
+from aisle.storage.states import LiveStates
+
+__all__ = ["FolderArtifacts", "LiveStates", "SqlEmbeddings", "SqlRecords"]

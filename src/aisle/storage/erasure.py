@@ -1,0 +1,53 @@
+"""Taking back everything that is known of one user.
+
+Enters: a user id, inside a write transaction. Leaves: the number of rows that went. ``PRAGMA secure_delete`` (see
+``sqlite.py``) overwrites them in the file.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, select, update
+
+from aisle.storage.codes import find_user_codes
+from aisle.storage.event_rows import sort_in_tail
+from aisle.storage.ledger import Ledger
+from aisle.storage.schema import event_keys, events, slates, user_codes, user_events, users, waiting_events
+from aisle.storage.slate_rows import without_query
+
+
+def erase_user(connection: Connection, user_id: str) -> int:
+    """Delete events, what waits and the profile; take user, query and anchors out of slates. Returns rows touched."""
+    n_rows = _clear_slates(connection, user_id)
+    n_rows += connection.execute(delete(users).where(users.c.user_id == user_id)).rowcount
+    code = find_user_codes(connection, [user_id]).get(user_id)
+    if code is not None:
+        n_rows += _delete_events(connection, code)
+    return n_rows
+
+
+def _delete_events(connection: Connection, code: int) -> int:
+    ledger = Ledger.read(connection)
+    sort_in_tail(connection, ledger)
+    mine = events.c.user_code == code
+    n_suspect = len(connection.execute(select(events.c.seq).where(mine, events.c.is_suspect.is_(True))).all())
+    of_mine = select(events.c.seq).where(mine)
+    n_waiting = connection.execute(delete(waiting_events).where(waiting_events.c.seq.in_(of_mine))).rowcount
+    keys = select(events.c.event_key).where(mine)
+    connection.execute(delete(event_keys).where(event_keys.c.event_key.in_(keys)))
+    connection.execute(delete(user_events).where(user_events.c.user_code == code))
+    n_events = connection.execute(delete(events).where(mine)).rowcount
+    connection.execute(delete(user_codes).where(user_codes.c.user_code == code))
+    ledger.n_events -= n_events
+    ledger.n_suspect -= n_suspect
+    ledger.n_erasures += 1
+    ledger.write(connection)
+    return n_events + n_waiting
+
+
+def _clear_slates(connection: Connection, user_id: str) -> int:
+    mine = select(slates.c.seq, slates.c.slate_id, slates.c.body).where(slates.c.user_id == user_id)
+    found = connection.execute(mine).fetchall()
+    for seq, slate_id, body in found:
+        cleared = update(slates).where(slates.c.seq == seq)
+        connection.execute(cleared.values(user_id=None, body=without_query(slate_id, body)))
+    return len(found)

@@ -1,0 +1,51 @@
+"""The one row that numbers everything: read at the start of a write transaction, written at its end.
+
+Holding it inside the write transaction is what makes sequence numbers ascend in the order of commits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from aisle.storage.schema import ledger
+
+_LEDGER_ID = 1
+
+
+@dataclass
+class Ledger:
+    """How far each numbering has come; see ``schema.ledger``."""
+
+    seq: int = 0
+    n_items: int = 0
+    n_events: int = 0
+    n_suspect: int = 0
+    n_user_codes: int = 0
+    n_item_codes: int = 0
+    indexed_seq: int = 0
+    n_erasures: int = 0
+
+    def take(self, n: int) -> range:
+        """The next ``n`` sequence numbers, for anything but events: with no tail of events there is none after it."""
+        taken = range(self.seq + 1, self.seq + 1 + n)
+        if self.indexed_seq == self.seq:
+            self.indexed_seq += n
+        self.seq += n
+        return taken
+
+    @classmethod
+    def read(cls, connection: Connection) -> Ledger:
+        """The row as the transaction sees it."""
+        columns = [column for column in ledger.c if column.name != "ledger_id"]
+        row = connection.execute(select(*columns).where(ledger.c.ledger_id == _LEDGER_ID)).one()
+        return cls(**row._mapping)
+
+    def write(self, connection: Connection) -> None:
+        """Put the numbers back; only inside the write transaction they were read in."""
+        connection.execute(update(ledger).where(ledger.c.ledger_id == _LEDGER_ID).values(asdict(self)))
+
+    def create(self, connection: Connection) -> None:
+        """Write the row for the first time."""
+        connection.execute(insert(ledger).values(ledger_id=_LEDGER_ID, **asdict(self)))

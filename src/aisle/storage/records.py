@@ -1,0 +1,319 @@
+"""The record store: one SQLite file that everything else in a shop is rebuilt from.
+
+Enters: domain tables. Leaves: the same rows again, in the ways ``contracts.RecordStore`` names. This file says what
+happens in which transaction; how rows look is known to ``contents.py``, ``event_rows.py``, ``slate_rows.py`` and
+``snapshots.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import polars as pl
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, select, update
+
+from aisle.contracts import Appended, Changes, Checkpoint
+from aisle.domain import DocumentTable, EventTable, Item, ItemTable, Slate, Snapshot, User, UserTable
+from aisle.errors import ConfigError, UnavailableError
+from aisle.storage import contents, event_rows, schema, slate_rows
+from aisle.storage.codes import find_user_codes
+from aisle.storage.commits import GroupCommit
+from aisle.storage.erasure import erase_user
+from aisle.storage.ledger import Ledger
+from aisle.storage.snapshots import SnapshotReader, read_items
+from aisle.storage.sqlite import BUSY_TIMEOUT_SECONDS, Database, rows_where_in
+from aisle.storage.upgrades import upgrade
+
+log = logging.getLogger(__name__)
+
+_KEYS_A_QUERY = 1_000
+_FEW_USERS = 100
+"""Reading more users than this first sorts in the tail of the events; a few look through the tail instead."""
+_SQLITE = "sqlite:///"
+
+
+class SqlRecords:
+    """``contracts.RecordStore`` in one SQLite file. Make it with ``open``."""
+
+    def __init__(self, database: Database, snapshot_folder: Path | None) -> None:
+        self._database = database
+        self._tail = event_rows.Tail()
+        self._commits = GroupCommit(database, self._tail.forget)
+        self._snapshots = SnapshotReader(snapshot_folder)
+
+    @classmethod
+    def open(cls, path_or_url: str | Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> SqlRecords:
+        """Open a shop's database, making or upgrading its tables.
+
+        Args:
+            path_or_url: a file, or ``sqlite:///`` and a file. Snapshots are kept in ``snapshots/`` beside it.
+            busy_timeout_seconds: how long to wait for another process's transaction.
+
+        Raises:
+            ConfigError: another kind of address, a folder that does not exist, a database of a newer version.
+            UnavailableError, CorruptError: the file cannot be used now, or not at all.
+        """
+        text = str(path_or_url)
+        if "://" in text and not text.startswith(_SQLITE):
+            raise ConfigError(
+                f"database address {text.split('://')[0]}://... is not known; allowed: a path or {_SQLITE}PATH"
+            )
+        path = Path(text.removeprefix(_SQLITE))
+        database = Database(path, busy_timeout_seconds)
+        try:
+            upgrade(database)
+            return cls(database, path.parent / "snapshots")
+        except BaseException:
+            database.close()
+            raise
+
+    # Writing: prepare outside the lock, then one piece of work inside the shared transaction.
+
+    def append_items(self, items: ItemTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add or replace items; an unchanged item gets no new sequence number."""
+        prepared = contents.PreparedContent.of(items)
+        return self._append(lambda connection, ledger: contents.append_items(connection, ledger, prepared), checkpoint)
+
+    def append_users(self, users: UserTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add or replace users."""
+        return self._append_contents(schema.users, users, checkpoint)
+
+    def append_documents(self, documents: DocumentTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add or replace documents."""
+        return self._append_contents(schema.documents, documents, checkpoint)
+
+    def append_events(self, events: EventTable, checkpoint: Checkpoint | None = None) -> Appended:
+        """Add events; one that is known (see ``event_keys.py``) is counted as a duplicate and not stored again."""
+        prepared = event_rows.PreparedEvents.of(events)
+        return self._append(
+            lambda connection, ledger: event_rows.append(connection, ledger, self._tail, prepared), checkpoint
+        )
+
+    def append_slates(self, slates: Sequence[Slate]) -> Appended:
+        """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate."""
+        prepared = slate_rows.PreparedSlates.of(slates)
+        return self._append(lambda connection, ledger: slate_rows.append_slates(connection, ledger, prepared), None)
+
+    def read_checkpoint(self, source: str, fingerprint: str) -> Checkpoint | None:
+        """How far an import of this very content came."""
+        with self._database.reading() as connection:
+            position = _read_position(connection, source, fingerprint)
+        return None if position is None else Checkpoint(source, fingerprint, position)
+
+    def read_items(self, item_ids: Sequence[str]) -> list[Item]:
+        """The items that exist among ``item_ids``, in that order."""
+        with self._database.reading() as connection:
+            coded = rows_where_in(
+                connection,
+                [schema.item_codes.c.item_id, schema.item_codes.c.item_row],
+                schema.item_codes.c.item_id,
+                sorted(set(item_ids)),
+            )
+            item_rows = sorted(row for _, row in coded if row is not None)
+            found: dict[str, Item] = {}
+            for start in range(0, len(item_rows), _KEYS_A_QUERY):
+                chunk = item_rows[start : start + _KEYS_A_QUERY]
+                columns = [schema.items.c[name] for name in ItemTable.columns]
+                rows = connection.execute(select(*columns).where(schema.items.c.item_row.in_(chunk))).fetchall()
+                found.update((item.item_id, item) for item in contents.table_of(ItemTable, rows).rows())
+        return [found[item_id] for item_id in item_ids if item_id in found]
+
+    def read_catalogue(self) -> Iterable[ItemTable]:
+        """All items in row order, in pages, as of the first page."""
+        with self._database.reading() as connection:
+            yield from read_items(connection)
+
+    def read_user(self, user_id: str) -> User | None:
+        """A user's profile."""
+        columns = [schema.users.c[name] for name in UserTable.columns]
+        with self._database.reading() as connection:
+            rows = connection.execute(select(*columns).where(schema.users.c.user_id == user_id)).fetchall()
+        return next(contents.table_of(UserTable, rows).rows(), None)
+
+    def read_documents(self) -> DocumentTable:
+        """All documents, by id."""
+        columns = [schema.documents.c[name] for name in DocumentTable.columns]
+        with self._database.reading() as connection:
+            rows = connection.execute(select(*columns).order_by(schema.documents.c.document_id)).fetchall()
+        return contents.table_of(DocumentTable, rows)
+
+    def read_user_events(self, user_ids: Sequence[str], limit: int) -> EventTable:
+        """The last ``limit`` events (by time, then arrival) with an item of each user, oldest first within a user.
+
+        Users in the order of ``user_ids``, each once.
+        """
+        distinct = list(dict.fromkeys(user_ids))
+        if len(distinct) > _FEW_USERS:
+            self._sort_in_tail()
+        frames: list[pl.DataFrame] = []
+        with self._database.reading() as connection:
+            indexed_seq = Ledger.read(connection).indexed_seq
+            codes = sorted(find_user_codes(connection, distinct).values())
+            for start in range(0, len(codes), _KEYS_A_QUERY):
+                chunk = codes[start : start + _KEYS_A_QUERY]
+                frames.append(event_rows.last_events(connection, chunk, limit, indexed_seq))
+        if not frames:
+            return EventTable.empty()
+        place = pl.DataFrame({"user_id": distinct, "place": range(len(distinct))}, schema_overrides={"place": pl.Int64})
+        ordered = pl.concat(frames).join(place, on="user_id").sort("place", "time_ms", "seq")
+        return event_rows.as_table(ordered.drop("place"))
+
+    def read_waiting_events(self, item_ids: Sequence[str], up_to_seq: int) -> EventTable:
+        """Events up to ``up_to_seq`` of ``item_ids`` that came before their item did, in order of arrival."""
+        with self._database.reading() as connection:
+            coded = rows_where_in(
+                connection, [schema.item_codes.c.item_code], schema.item_codes.c.item_id, sorted(set(item_ids))
+            )
+            codes = sorted(code for (code,) in coded)
+            waiting = rows_where_in(connection, [schema.waiting_events.c.seq], schema.waiting_events.c.item_code, codes)
+            seqs = sorted(seq for (seq,) in waiting if seq <= up_to_seq)
+            frames: list[pl.DataFrame] = []
+            for start in range(0, len(seqs), _KEYS_A_QUERY):
+                chunk = seqs[start : start + _KEYS_A_QUERY]
+                statement = (
+                    event_rows.select_events().where(schema.events.c.seq.in_(chunk)).order_by(schema.events.c.seq)
+                )
+                frames.append(event_rows.read_events(connection, statement))
+        return event_rows.as_table(pl.concat(frames)) if frames else EventTable.empty()
+
+    def read_query_counts(self, limit: int = 100_000) -> Mapping[str, int]:
+        """Queries of search events and how often they were asked, most frequent first, ties alphabetical."""
+        query, n_asked = schema.events.c.query, func.count().label("n_asked")
+        counted = select(query, n_asked).where(query.is_not(None), schema.events.c.is_suspect.is_(False))
+        with self._database.reading() as connection:
+            rows = connection.execute(counted.group_by(query).order_by(n_asked.desc(), query).limit(limit)).all()
+        return {text: int(n) for text, n in rows}
+
+    def read_slate(self, slate_id: str) -> Slate | None:
+        """A list as it was shown."""
+        with self._database.reading() as connection:
+            return slate_rows.read_slate(connection, slate_id)
+
+    def changes_since(self, seq: int, limit: int = 50_000) -> Changes:
+        """The change feed: items and events after ``seq``, at most ``limit`` rows, in order of ``seq``."""
+        with self._database.reading() as connection:
+            last = Ledger.read(connection).seq
+            numbered = [
+                connection.execute(select(table.c.seq).where(table.c.seq > seq).order_by(table.c.seq).limit(limit + 1))
+                for table in (schema.items, schema.events)
+            ]
+            following = sorted(number for rows in numbered for number in rows.scalars())
+            is_complete = len(following) <= limit
+            end = last if is_complete else following[limit - 1]
+            columns = [schema.items.c[name] for name in ItemTable.columns]
+            changed = (
+                select(*columns).where(schema.items.c.seq > seq, schema.items.c.seq <= end).order_by(schema.items.c.seq)
+            )
+            item_table = contents.table_of(ItemTable, connection.execute(changed).fetchall())
+            happened = (
+                event_rows.select_events()
+                .where(schema.events.c.seq > seq, schema.events.c.seq <= end)
+                .order_by(schema.events.c.seq)
+            )
+            event_table = event_rows.as_table(event_rows.read_events(connection, happened))
+        return Changes(end, item_table, event_table, is_complete)
+
+    def snapshot(self) -> Snapshot:
+        """Everything to fit models on, as of now, consistent."""
+        with self._database.reading() as connection:
+            return self._snapshots.read(connection)
+
+    def counts(self) -> Mapping[str, int]:
+        """Rows by table, and ``waiting_events``, ``suspect_events``, ``seq``."""
+        with self._database.reading() as connection:
+            ledger = Ledger.read(connection)
+            waiting = select(func.count()).select_from(
+                schema.waiting_events.join(
+                    schema.item_codes, schema.item_codes.c.item_code == schema.waiting_events.c.item_code
+                )
+            )
+            return {
+                "items": ledger.n_items,
+                "users": _count(connection, schema.users),
+                "documents": _count(connection, schema.documents),
+                "events": ledger.n_events,
+                "slates": _count(connection, schema.slates),
+                "waiting_events": connection.execute(
+                    waiting.where(schema.item_codes.c.item_row.is_(None))
+                ).scalar_one(),
+                "suspect_events": ledger.n_suspect,
+                "seq": ledger.seq,
+            }
+
+    def erase_user(self, user_id: str) -> int:
+        """Remove everything known of a user; returns how many rows went.
+
+        Events, their lookups and the profile are deleted and overwritten on the disk; slates stay without user, query
+        and anchors, and count as well. Kept snapshots are deleted.
+        """
+        n_rows = self._commits.run(lambda connection: erase_user(connection, user_id))
+        self._snapshots.forget()
+        self._database.shed_log()
+        return n_rows
+
+    def close(self) -> None:
+        """Finish pending commits and let go of the database."""
+        try:
+            self._sort_in_tail()
+        except UnavailableError as error:
+            log.info("the newest events stay outside the lookups until the next writer: %s", error)
+        finally:
+            self._commits.close()
+            self._database.close()
+
+    def _append(self, work: Callable[[Connection, Ledger], Appended], checkpoint: Checkpoint | None) -> Appended:
+        def write(connection: Connection) -> Appended:
+            ledger = Ledger.read(connection)
+            appended = work(connection, ledger)
+            ledger.write(connection)
+            if checkpoint is not None:
+                _write_checkpoint(connection, checkpoint)
+            return appended
+
+        return self._commits.run(write)
+
+    def _append_contents(
+        self, table: Table, given: UserTable | DocumentTable, checkpoint: Checkpoint | None
+    ) -> Appended:
+        prepared = contents.PreparedContent.of(given)
+        return self._append(
+            lambda connection, ledger: contents.append_contents(connection, ledger, table, prepared), checkpoint
+        )
+
+    def _sort_in_tail(self) -> None:
+        with self._database.reading() as connection:
+            ledger = Ledger.read(connection)
+        if ledger.indexed_seq < ledger.seq:
+            self._commits.run(_sort_in_tail)
+
+
+def _sort_in_tail(connection: Connection) -> None:
+    ledger = Ledger.read(connection)
+    event_rows.sort_in_tail(connection, ledger)
+    ledger.write(connection)
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def _read_position(connection: Connection, source: str, fingerprint: str) -> int | None:
+    found = select(schema.checkpoints.c.position).where(_same_import(source, fingerprint))
+    return connection.execute(found).scalar()
+
+
+def _write_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
+    """Move a checkpoint on, never back: a batch sent again has its rows counted as duplicates."""
+    known = _read_position(connection, checkpoint.source, checkpoint.fingerprint)
+    if known is None:
+        connection.execute(insert(schema.checkpoints).values(asdict(checkpoint)))
+    elif known < checkpoint.position:
+        same = _same_import(checkpoint.source, checkpoint.fingerprint)
+        connection.execute(update(schema.checkpoints).where(same).values(position=checkpoint.position))
+
+
+def _same_import(source: str, fingerprint: str) -> ColumnElement[bool]:
+    return and_(schema.checkpoints.c.source == source, schema.checkpoints.c.fingerprint == fingerprint)

@@ -1,0 +1,170 @@
+"""Everything that is SQLite's own: connections, durability, bulk statements and the meaning of its errors.
+
+Enters: a path. Leaves: a ``Database`` whose transactions the rest of the room uses through plain SQLAlchemy. Another
+database needs a file like this one and nothing else.
+
+Durability: write-ahead log with ``synchronous = FULL``, so the log is flushed to the disk before a commit returns; with
+NORMAL (SQLite's usual advice for this mode) a power cut could take back acknowledged commits. Group commit
+(``commits.py``) spreads the cost of the flush over concurrent writers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from aisle.errors import AisleError, ConfigError, CorruptError, UnavailableError
+
+BUSY_TIMEOUT_SECONDS = 30.0
+"""How long a statement waits for another process's transaction before it gives up."""
+
+RESTORE_FROM_BACKUP = "restore it from a backup; indexes and models are rebuilt from it"
+
+_READER_CACHE_KIB = 16 * 1024
+_WRITER_CACHE_KIB = 128 * 1024
+_LOG_PAGES = 8_000
+"""Pages (4 KiB) in the log before it is copied into the database: a page changed often is then copied once."""
+_LOG_LIMIT_BYTES = 64 * 2**20
+_IN_CHUNK = 8_000
+"""Values in one IN list; SQLite allows 32,766 parameters."""
+
+
+class Database:
+    """A SQLite file. Safe to use from several threads and processes. ``repair`` says what to do if it is damaged."""
+
+    def __init__(
+        self, path: Path, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS, repair: str = RESTORE_FROM_BACKUP
+    ) -> None:
+        if not path.parent.is_dir():
+            raise ConfigError(f"cannot keep a database at {path}: folder {path.parent} does not exist; create it first")
+        self.path = path
+        self._repair = repair
+        self.engine = _engine(path, busy_timeout_seconds)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One read transaction: everything read in it is as of one moment."""
+        with self.translating(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def writer(self) -> Connection:
+        """A connection whose transactions take the write lock at once; for one thread at a time."""
+        with self.translating():
+            connection = self.engine.connect().execution_options(is_writing=True)
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+            return connection
+
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """Turn SQLite's errors into the package's own.
+
+        Raises:
+            UnavailableError: locked by another process, disk full, not readable or writable now.
+            CorruptError: the file is damaged or is no database.
+        """
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            original = error.orig if isinstance(error, DBAPIError) else error
+            translated = self._meaning(original)
+            if translated is None:
+                raise
+            raise translated from error
+
+    def has_transaction(self, connection: Connection) -> bool:
+        """Whether the database still has the transaction open; it ends one by itself when the disk is full."""
+        driver = connection.connection.driver_connection
+        return isinstance(driver, sqlite3.Connection) and driver.in_transaction
+
+    def shed_log(self) -> None:
+        """Copy the log into the database and empty it, so that erased rows do not linger there."""
+        with self.translating(), self.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.dispose()
+
+    def _meaning(self, error: BaseException | None) -> AisleError | None:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            return None
+        primary = code & 0xFF
+        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return UnavailableError(
+                f"{self.path} is locked by another process; nothing of this call was stored. "
+                "Try again when the other process has finished"
+            )
+        if primary == sqlite3.SQLITE_FULL:
+            return UnavailableError(
+                f"no room left on the disk for {self.path}; nothing of this call was stored. "
+                "Free some space and try again"
+            )
+        if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return CorruptError(f"{self.path} is damaged ({error}); {self._repair}", path=str(self.path))
+        if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return UnavailableError(
+                f"{self.path} cannot be used now ({error}); check the disk and the permissions of {self.path.parent}"
+            )
+        return None
+
+
+def insert_rows(connection: Connection, table: Table, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+    """Insert rows given as one sequence a column; the fastest way into this database."""
+    names = ", ".join(f'"{name}"' for name in columns)
+    marks = ", ".join("?" * len(columns))
+    rows = list(zip(*values, strict=True))
+    if rows:
+        connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 names of our schema
+
+
+def rows_where_in(
+    connection: Connection, columns: Sequence[Column[Any]], key: Column[Any], values: Sequence[Any]
+) -> list[tuple[Any, ...]]:
+    """Rows of ``key``'s table whose ``key`` is among ``values``, in no particular order. Sorted values read faster."""
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(values), _IN_CHUNK):
+        chunk = tuple(values[start : start + _IN_CHUNK])
+        marks = ", ".join("?" * len(chunk))
+        statement = f'SELECT {names} FROM "{key.table.name}" WHERE "{key.name}" IN ({marks})'  # noqa: S608 names of our schema
+        cursor = connection.exec_driver_sql(statement, chunk)
+        assert cursor.cursor is not None
+        found.extend(cursor.cursor.fetchall())
+        cursor.close()
+    return found
+
+
+def _engine(path: Path, busy_timeout_seconds: float) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False},
+        max_overflow=-1,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, not where the driver guesses
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        is_writing = connection.get_execution_options().get("is_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+    return engine
