@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 from aisle import registry
 from aisle.contracts import Appended, Clock, Manifest, Parts, Progress, silent
@@ -39,6 +39,9 @@ from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.stages import Lineup, Stages
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
+from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
+from aisle.ingest.cleaning import CleaningConfig
+from aisle.ingest.mapping import FormatName
 from aisle.language import RememberingEncoder, open_encoder
 from aisle.ranking import FusedScore
 from aisle.retrieval.fusion import fuse
@@ -90,7 +93,7 @@ class Shop:
         self.settings: Settings = folder.read_settings()
         self.clock = clock
         self.progress = progress
-        self.specs: Mapping[str, SourceSpec] = _specs(folder, self.settings)
+        self.specs: Mapping[str, SourceSpec] = _specs(folder, self.settings, clock)
         self.records = SqlRecords.open(folder.database)
         self._opened: Live | None = None
         self._completions: Suggestions | None = None
@@ -114,6 +117,43 @@ class Shop:
     def add_documents(self, documents: Iterable[Document] | DocumentTable) -> Appended:
         """Add or replace documents."""
         return self.records.append_documents(_table(DocumentTable, documents))
+
+    def import_files(
+        self,
+        paths: Sequence[str | Path],
+        mapping: TableMapping | str | Path | None = None,
+        *,
+        config: ImportConfig | None = None,
+        format: FormatName | None = None,
+        stdin: BinaryIO | None = None,
+    ) -> ImportReport:
+        """Bring one table in from files, folders, patterns or standard input (``-``); see ``aisle.ingest``.
+
+        Args:
+            paths: what to read, in order.
+            mapping: a mapping, its file, a ready one's name (``ga4``, ...), or None when columns have our names.
+            config: limits and what is believable; None takes the defaults with the shop's currency.
+            format: of sources whose name does not tell it.
+            stdin: standard input, when ``-`` is among the paths.
+
+        Raises:
+            ConfigError: a mapping or a path that cannot be used.
+            UnavailableError: the database takes no rows now; run the same import again, it goes on where it was.
+        """
+        report = import_files(
+            paths,
+            mapping,
+            self.records,
+            clock=self.clock,
+            config=config or ImportConfig(cleaning=CleaningConfig(currency=self.settings.shop.currency)),
+            format=format,
+            progress=self.progress,
+            refusals_path=self.folder.refusals / f"{self.clock()}.jsonl",
+            stdin=stdin,
+        )
+        if self._opened:
+            self._opened.follower.catch_up()
+        return report
 
     def erase_user(self, user_id: str) -> int:
         """Remove everything recorded of a user; returns how many rows went. Models forget at the next training."""
@@ -212,9 +252,7 @@ class Shop:
                 raise ConfigError(unknown_name("source", name, self.specs), setting=f"source.{name}")
 
         parts = self._opened.parts if self._opened else self._load_parts()
-        manifests = train.train([self.specs[name] for name in wanted], self.records, parts, self._put_into_service)
-        self._completions = None
-        return manifests
+        return train.train([self.specs[name] for name in wanted], self.records, parts, self._put_into_service)
 
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
         """Measure a placement on held-out behaviour; the shop's own models are not touched."""
@@ -309,7 +347,9 @@ class Shop:
     def _suggest_from(self) -> Suggestions:
         with self._lock:
             if self._completions is None:
-                self._completions = Suggestions.fit(self.records.snapshot(), self.records.read_query_counts())
+                snapshot = self.records.snapshot()
+                self._completions = Suggestions.fit(snapshot, self.records.read_query_counts())
+                self.live.follower.follow(snapshot.seq, self._completions.extend)
             return self._completions
 
     # Letting go of it.
@@ -343,15 +383,14 @@ def _join(live: Live, trained: train.Trained) -> None:
     )
 
 
-def _specs(folder: ShopFolder, settings: Settings) -> dict[str, SourceSpec]:
+def _specs(folder: ShopFolder, settings: Settings, clock: Clock) -> dict[str, SourceSpec]:
     """Every source that a placement or a ``[source.*]`` table names, with its class found and its config checked."""
     named = [name for config in settings.placement.values() for name in (*config.sources, *config.backfill)]
+    indexes, models = FolderArtifacts(folder.indexes, clock=clock), FolderArtifacts(folder.models, clock=clock)
     specs: dict[str, SourceSpec] = {}
     for name in dict.fromkeys([*named, *settings.source]):
         table = dict(settings.source.get(name, {}))
         implementation = registry.find("aisle.sources", table.pop("kind", name))
-        kept_in = folder.indexes if implementation.is_index else folder.models
-        specs[name] = SourceSpec(
-            name, implementation, implementation.Config.parse(table, f"source.{name}"), FolderArtifacts(kept_in)
-        )
+        config = implementation.Config.parse(table, f"source.{name}")
+        specs[name] = SourceSpec(name, implementation, config, indexes if implementation.is_index else models)
     return specs

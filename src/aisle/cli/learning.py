@@ -9,6 +9,8 @@ import typer
 from rich.markup import escape
 
 from aisle.cli.screen import JsonOption, ShopArgument, err, opened, out, print_json, print_line, rows
+from aisle.evaluation.report_page import page_html
+from aisle.evaluation.report_table import report_tables
 from aisle.flows.diagnose import Level
 from aisle.flows.evaluate import EvaluationPlan
 
@@ -60,9 +62,12 @@ def evaluate(
     with opened(shop) as open_shop:
         report = open_shop.evaluate(plan)
     if html:
-        html.write_text(report.as_html(language), encoding="utf-8")
+        html.write_text(page_html(report, language), encoding="utf-8")
         err.print(f"written: {escape(str(html))}")
-    print_line(report.as_json() if json else report.as_text(language, width=out.width, has_colour=out.is_terminal))
+    if json:
+        print_line(report.as_json())
+    else:
+        out.print(report_tables(report, language))
 
 
 def doctor(shop: ShopArgument, json: JsonOption = False) -> None:

@@ -6,7 +6,7 @@ Whatever was committed, by this process or another, reaches the live parts throu
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from aisle.contracts import CandidateSource, Changes
 from aisle.domain import EventTable, ItemTable
@@ -25,6 +25,7 @@ class Follower:
     def __init__(self, stages: Stages, seq: int) -> None:
         self.seq = seq
         self._stages = stages
+        self._listeners: list[Callable[[ItemTable], None]] = []
         self._lock = threading.RLock()
 
     def catch_up(self) -> int:
@@ -54,6 +55,14 @@ class Follower:
                     source.extend(ItemTable.empty(), changes.events)
             stages.lineup.swap(name, source, version)
 
+    def follow(self, seq: int, take_in: Callable[[ItemTable], None]) -> None:
+        """Tell ``take_in`` of the items that changed since ``seq``, now and from now on."""
+        with self._lock:
+            self.catch_up()
+            for changes in self._pages(seq):
+                take_in(changes.items)
+            self._listeners.append(take_in)
+
     def _pages(self, seq: int) -> Iterator[Changes]:
         while True:
             changes = self._stages.records.changes_since(seq, PAGE_ROWS)
@@ -72,4 +81,7 @@ class Follower:
             stages.states.record(events)
             for source in stages.lineup.sources.values():
                 source.extend(changes.items, events)
+        if len(changes.items):
+            for take_in in self._listeners:
+                take_in(changes.items)
         self.seq = changes.seq

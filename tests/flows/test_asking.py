@@ -1,0 +1,117 @@
+import pytest
+
+from aisle.domain import Filters, ItemKind
+from aisle.errors import ConfigError, DataError
+from aisle.flows.asks import Ask
+from aisle.flows.search import MAX_QUERY_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("query", "item_id"),
+    [("waterproof boots", "boots"), ("雨伞", "umbrella"), ("longjing", "green-tea"), ("龙井", "green-tea")],
+)
+def test_a_search_finds_what_is_meant(shop, query, item_id):
+    response = shop.search(query)
+
+    assert response.item_ids[0] == item_id
+    assert response.degraded == ()
+
+
+def test_recommendations_follow_who_asks(shop):
+    assert shop.recommend(user_id="dora").item_ids[0] == "green-tea"
+    assert shop.recommend(user_id="finn").item_ids[0] == "socks"
+
+
+def test_what_goes_with_an_item(shop):
+    assert shop.complete_basket(["kettle"]).item_ids[0] == "green-tea"
+    assert shop.complete_basket(["boots"]).item_ids[0] == "socks"
+    assert "kettle" not in shop.similar("kettle").item_ids
+
+
+def test_the_usual_placements(shop):
+    assert shop.recommend("buy-it-again", user_id="ann").item_ids[0] == "green-tea"
+    assert shop.recommend("trending").item_ids[0] == "umbrella"
+    assert shop.recommend("popular").item_ids[0] == "green-tea"
+    assert shop.recommend("new-arrivals").item_ids[0] == "raincoat"
+    assert shop.recommend("recently-viewed", user_id="eve").item_ids[:2] == ("umbrella", "headphones")
+
+
+def test_nobody_is_shown_what_cannot_be_bought_or_is_of_another_kind(shop):
+    for response in shop.recommend_many(["ann", "bob", "nobody", None], size=12):
+        assert not {"camera", "brewing-guide", "tea-week"} & set(response.item_ids)
+
+
+def test_filters_hold_for_every_item(shop, tiny):
+    response = shop.search("tea kettle boots", filters=Filters(max_price_minor=3000, kinds=(ItemKind.PRODUCT,)))
+
+    assert response.item_ids
+    assert all(tiny.item(item_id).price_minor <= 3000 for item_id in response.item_ids)
+
+
+def test_many_asks_get_the_same_answers_as_one_by_one(shop):
+    users = ["ann", "dora", None, "stranger"]
+
+    together = shop.recommend_many(users)
+
+    assert [answer.item_ids for answer in together] == [shop.recommend(user_id=user).item_ids for user in users]
+    assert [answer.slate.user_id for answer in together] == users
+
+
+def test_an_answer_is_written_down_before_it_is_shown(shop):
+    response = shop.search("kettle", user_id="ann")
+
+    kept = shop.records.read_slate(response.slate.slate_id)
+
+    assert kept == response.slate
+    assert {"lexical", "semantic", "policy", "ranker"} <= set(kept.versions)
+    assert all(slot.propensity == 1.0 and slot.scores for slot in kept.slots)
+
+
+def test_short_lists_are_filled_up_and_say_from_where(shop):
+    response = shop.recommend(user_id="stranger")
+
+    assert response.item_ids
+    assert any("popular" in slot.scores for slot in response.slate.slots)
+
+
+@pytest.mark.parametrize("query", ['"', "AND OR (", "title:*", "a" * MAX_QUERY_CHARACTERS, "\x00\x07", "", "（茶）"])
+def test_no_query_breaks_the_search(shop, query):
+    assert shop.search(query).degraded == ()
+
+
+def test_wrong_questions_are_refused_with_what_is_allowed(shop):
+    with pytest.raises(ConfigError, match="unknown placement 'recomended-for-you'. Did you mean 'recommended-for-you'"):
+        shop.recommend("recomended-for-you")
+    with pytest.raises(DataError, match="unknown item 'ghost'"):
+        shop.similar("ghost")
+    with pytest.raises(DataError, match="allowed are 1 to 1000"):
+        shop.search("tea", size=0)
+    with pytest.raises(DataError, match="at most 500"):
+        shop.search("x" * 501)
+    with pytest.raises(DataError, match="not shown in this placement"):
+        shop.recommend(filters=Filters(kinds=(ItemKind.ARTICLE,)))
+    with pytest.raises(DataError, match="needs a query"):
+        shop.ask_search([Ask()])
+
+
+def test_suggestions_continue_what_was_typed(shop):
+    texts = [suggestion.text.casefold() for suggestion in shop.suggest("ket")]
+
+    assert texts
+    assert all("ket" in text for text in texts)
+
+
+def test_a_source_that_fails_is_named_and_the_list_still_comes(shop, caplog):
+    class Broken:
+        name = "linear"
+
+        def retrieve(self, requests, n):
+            raise RuntimeError("out of order")
+
+    shop.live.stages.lineup.swap("linear", Broken(), "broken")  # type: ignore[arg-type]
+
+    response = shop.recommend(user_id="dora")
+
+    assert response.degraded == ("linear",)
+    assert response.item_ids
+    assert "out of order" in caplog.text

@@ -1,0 +1,146 @@
+import threading
+
+from aisle.domain import Event, EventType, Item, ItemText
+from aisle.shop import Shop
+from aisle.testing.tiny import HOUR_MS, NOW_MS
+
+
+def item(item_id: str, title: str, **fields: object) -> Item:
+    return Item(item_id, (ItemText("en", title),), created_ms=NOW_MS - HOUR_MS, **fields)  # type: ignore[arg-type]
+
+
+def purchase(user_id: str, item_id: str, hours_ago: int = 1) -> Event:
+    return Event(user_id, EventType.PURCHASE, NOW_MS - hours_ago * HOUR_MS, item_id)
+
+
+def test_a_new_item_is_found_and_recommended_at_once(shop):
+    shop.search("tea")
+
+    shop.add_items([item("teapot", "Cast iron teapot with infuser", price_minor=4500)])
+
+    assert shop.search("cast iron teapot").item_ids[0] == "teapot"
+    assert shop.recommend("new-arrivals").item_ids[0] == "teapot"
+    assert shop.similar("teapot").item_ids
+
+
+def test_an_acknowledged_event_changes_the_next_answer(shop):
+    before = shop.recommend("recently-viewed", user_id="newcomer").item_ids
+
+    shop.add_events([purchase("newcomer", "kettle")])
+
+    assert before == ()
+    assert shop.recommend("recently-viewed", user_id="newcomer").item_ids == ("kettle",)
+    assert shop.recommend(user_id="newcomer").item_ids[0] == "green-tea"
+
+
+def test_a_changed_price_counts_at_once(shop, tiny):
+    from aisle.domain import Filters
+
+    cheap = Filters(max_price_minor=100)
+    assert "kettle" not in shop.search("kettle", filters=cheap).item_ids
+
+    kettle = tiny.item("kettle")
+    shop.add_items([Item("kettle", kettle.texts, price_minor=99, stock=3)])
+
+    assert shop.search("kettle", filters=cheap).item_ids == ("kettle",)
+
+
+def test_events_wait_for_their_item_and_count_once_when_it_comes(shop):
+    shop.recommend("popular")
+    shop.add_events([purchase(f"user{n}", "samovar") for n in range(9)])
+    assert shop.records.counts()["waiting_events"] == 9
+
+    shop.add_items([item("samovar", "Electric samovar")])
+
+    assert shop.records.counts()["waiting_events"] == 0
+    assert shop.recommend("popular").item_ids[0] == "samovar"
+    assert shop.recommend("recently-viewed", user_id="user3").item_ids == ("samovar",)
+
+
+def test_the_same_event_twice_counts_once(shop):
+    event = Event("ann", EventType.PURCHASE, NOW_MS, "boots", event_id="order-7/1")
+
+    assert shop.add_events([event]).n_new == 1
+    assert shop.add_events([event]).n_duplicate == 1
+
+
+def test_a_reopened_shop_answers_the_same(shop, tiny):
+    shop.add_items([item("teapot", "Cast iron teapot with infuser")])
+    shop.add_events([purchase("newcomer", "kettle"), purchase("newcomer", "teapot")])
+
+    def answers(of: Shop) -> list[tuple[str, ...]]:
+        return [
+            of.search("teapot").item_ids,
+            of.recommend(user_id="newcomer").item_ids,
+            of.recommend("popular").item_ids,
+            of.recommend("trending").item_ids,
+            of.recommend("recently-viewed", user_id="newcomer").item_ids,
+            of.similar("kettle").item_ids,
+        ]
+
+    with Shop.open(shop.folder.root, clock=tiny.clock) as again:
+        assert answers(again) == answers(shop)
+
+
+def test_another_process_s_writes_arrive_with_refresh(shop, tiny):
+    shop.search("tea")
+    with Shop.open(shop.folder.root, clock=tiny.clock) as other:
+        other.add_items([item("teapot", "Cast iron teapot with infuser")])
+
+    shop.refresh()
+
+    assert shop.search("cast iron teapot").item_ids[0] == "teapot"
+
+
+def test_an_untrained_small_shop_answers(untrained):
+    assert untrained.search("龙井").item_ids[0] == "green-tea"
+    assert untrained.recommend("popular").item_ids[0] == "green-tea"
+    assert untrained.recommend(user_id="dora").item_ids
+
+
+def test_an_empty_shop_answers_with_nothing(tmp_path, tiny):
+    from aisle.folder import init
+
+    with Shop(init(tmp_path / "empty"), clock=tiny.clock) as empty:
+        assert empty.search("tea").item_ids == ()
+        assert empty.recommend().item_ids == ()
+        assert empty.suggest("t") == []
+
+
+def test_readers_and_writers_at_once_lose_nothing(shop):
+    shop.search("tea")
+    failures: list[BaseException] = []
+
+    def write(writer: int) -> None:
+        try:
+            for n in range(10):
+                shop.add_events([purchase(f"w{writer}", "socks", hours_ago=n + 1)])
+        except BaseException as error:
+            failures.append(error)
+
+    def read() -> None:
+        try:
+            for _ in range(10):
+                assert shop.recommend(user_id="dora").degraded == ()
+        except BaseException as error:
+            failures.append(error)
+
+    before = shop.records.counts()["events"]
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    threads += [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert shop.records.counts()["events"] == before + 40
+
+
+def test_an_erased_user_is_gone(shop):
+    shop.recommend(user_id="ann")
+
+    assert shop.erase_user("ann") > 0
+
+    assert shop.records.read_user("ann") is None
+    assert shop.recommend("recently-viewed", user_id="ann").item_ids == ()
