@@ -1,0 +1,151 @@
+"""Writes a day of shopping down as events, with the ratings, reviews and refunds that follow later.
+
+Enters: ``DayOfShopping``. Leaves: ``EventTable`` in order of time. Ids are derived from day and number, so that the
+same world always writes the same events.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aisle.domain import EVENT_TYPES, EventTable, EventType
+from aisle.simulation.assortment import ADVERTISEMENT, PROMOTION
+from aisle.simulation.behaviour import PLACEMENTS, DayOfShopping
+from aisle.simulation.responses import Responses, ShownLists
+from aisle.simulation.reviews import FollowUps
+from aisle.simulation.truth import Truth
+from aisle.simulation.users import PLATFORMS, REGIONS
+from aisle.simulation.wording import CURRENCY, item_ids
+
+DEVICES = ("desktop", "mobile", "mobile")
+"""What each platform of ``PLATFORMS`` is used on."""
+CODE = {event_type: code for code, event_type in enumerate(EVENT_TYPES)}
+SLOT_MS = 4_000
+
+
+class Journal:
+    """Keeps the ids at hand and the follow-ups that are still to come."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self._user_ids = truth.population.ids()
+        self._item_ids = item_ids(truth.assortment)
+        self._follow_ups = FollowUps(truth)
+
+    def write(self, day: DayOfShopping, rng: np.random.Generator) -> EventTable:
+        """The events of one day; days must be written in order."""
+        texts = day.queries.texts()
+        frames = [self._searches(day, texts)]
+        for number, (lists, responses) in enumerate(day.parts):
+            frames.extend(self._of_lists(number, lists, responses, texts, rng))
+        frames.append(self._follow_ups.due(day.day))
+        for lists, responses in day.parts:
+            self._follow_ups.plan(day.day, lists, responses, rng)
+        return self._finished(pl.concat(frames, how="diagonal").sort("time_ms", maintain_order=True), day.day)
+
+    def _searches(self, day: DayOfShopping, texts: pl.Series) -> pl.DataFrame:
+        lists = day.parts[0][0]
+        asked = np.flatnonzero(lists.query_row >= 0)
+        return pl.DataFrame(
+            {
+                "user": lists.user_rows[asked],
+                "type": np.full(len(asked), CODE[EventType.SEARCH], dtype=np.int64),
+                "time_ms": lists.time_ms[asked],
+                "query": texts.gather(lists.query_row[asked]),
+                "session": lists.session[asked],
+                "placement": lists.placement[asked],
+            }
+        )
+
+    def _of_lists(
+        self, number: int, lists: ShownLists, responses: Responses, texts: pl.Series, rng: np.random.Generator
+    ) -> list[pl.DataFrame]:
+        """Impressions of some lists, and all clicks, baskets and purchases."""
+        is_logged = rng.random(len(lists)) < self._truth.config.logged_impressions
+        kind = self._truth.assortment.kind[responses.item_rows]
+        is_promoted = (kind == PROMOTION) | (kind == ADVERTISEMENT)
+        seen = np.where(is_promoted, CODE[EventType.VIEW_PROMOTION], CODE[EventType.IMPRESSION])
+        clicked = np.where(is_promoted, CODE[EventType.SELECT_PROMOTION], CODE[EventType.CLICK])
+        basket = np.full(len(kind), CODE[EventType.ADD_TO_CART])
+        bought = np.full(len(kind), CODE[EventType.PURCHASE])
+        steps = (
+            (is_logged[responses.list_row], seen, 0),
+            (responses.is_click, clicked, 1_000),
+            (responses.is_basket, basket, 30_000),
+            (responses.is_purchase, bought, 200_000),
+        )
+        return [
+            self._step(number, lists, responses, np.flatnonzero(wanted), types, delay, texts, rng)
+            for wanted, types, delay in steps
+        ]
+
+    def _step(
+        self,
+        number: int,
+        lists: ShownLists,
+        responses: Responses,
+        rows: NDArray[np.int64],
+        types: NDArray[np.integer],
+        delay_ms: int,
+        texts: pl.Series,
+        rng: np.random.Generator,
+    ) -> pl.DataFrame:
+        at = responses.list_row[rows]
+        items = responses.item_rows[rows]
+        query = pl.Series(lists.query_row[at])
+        is_sale = delay_ms == 200_000
+        frame = pl.DataFrame(
+            {
+                "user": responses.user_rows[rows],
+                "item": items,
+                "type": types[rows].astype(np.int64),
+                "time_ms": lists.time_ms[at] + responses.position[rows] * (0 if is_sale else SLOT_MS) + delay_ms,
+                "query": texts.gather(query.set(query < 0, None)),
+                "session": lists.session[at],
+                "slate": at + number * 1_000_000,
+                "slot": responses.position[rows].astype(np.int32),
+                "placement": lists.placement[at],
+            }
+        )
+        if not is_sale:
+            return frame
+        is_used_up = self._truth.needs.cycle_days[self._truth.assortment.leaf[items]] > 0
+        quantity = np.where(is_used_up, rng.geometric(0.7, len(rows)), 1)
+        return frame.with_columns(
+            pl.Series("quantity", quantity.astype(np.int64)),
+            pl.Series("price_minor", self._truth.assortment.price_minor[items]),
+            pl.Series("basket", lists.session[at]),
+        )
+
+    def _finished(self, frame: pl.DataFrame, day: int) -> EventTable:
+        """Codes turned into names, in the columns of an ``EventTable``."""
+        population = self._truth.population
+        users = frame["user"].to_numpy()
+        platform = population.platform[users]
+        label = str(day).zfill(4)
+        # follow-ups carry the day of the visit they belong to
+        visit_day = pl.col("visit_day").fill_null(day).cast(pl.String).str.zfill(4)
+        finished = frame.select(
+            pl.format("e-{}-{}", pl.lit(label), pl.int_range(pl.len()).cast(pl.String).str.zfill(6)).alias("event_id"),
+            self._user_ids.gather(users).alias("user_id"),
+            pl.Series([event_type.value for event_type in EVENT_TYPES]).gather(frame["type"]).alias("type"),
+            "time_ms",
+            self._item_ids.gather(frame["item"]).alias("item_id"),
+            pl.col("quantity").fill_null(1),
+            "price_minor",
+            pl.when(pl.col("price_minor").is_not_null()).then(pl.lit(CURRENCY)).alias("currency"),
+            "rating",
+            "text",
+            "query",
+            pl.format("s-{}-{}", visit_day, "session").alias("session_id"),
+            pl.format("b-{}-{}", visit_day, "basket").alias("basket_id"),
+            pl.format("l-{}-{}", pl.lit(label), "slate").alias("slate_id"),
+            "slot",
+            pl.Series(PLACEMENTS).gather(frame["placement"].cast(pl.Int64)).alias("placement"),
+            pl.Series(PLATFORMS).gather(platform).alias("platform"),
+            pl.Series(DEVICES).gather(platform).alias("device"),
+            pl.Series(REGIONS).gather(population.region[users]).alias("region"),
+        )
+        return EventTable.from_frame(finished)
