@@ -31,7 +31,7 @@ class BoughtTogetherConfig(Config):
 
     min_support: float = Field(default=2.0, ge=1)
     """Baskets a pair must share to count at all."""
-    shrink: float = Field(default=5.0, gt=0)
+    shrink: float = Field(default=20.0, gt=0)
     """Baskets added to what was met and to what chance would give. Raising it trusts rare pairs less."""
     largest_basket: int = Field(default=200, ge=2)
     """Items of a basket that are looked at; the rest of a wholesale order says little about pairs."""

@@ -64,7 +64,7 @@ class LinearConfig(Config):
     exact_limit: int = Field(default=15_000, ge=0)
     """Catalogues up to this many items are solved exactly (4 bytes times its square of memory), larger ones item by
     item over ``n_neighbours``."""
-    n_neighbours: int = Field(default=200, ge=1)
+    n_neighbours: int = Field(default=100, ge=1)
     """Items each item may depend on in a large catalogue. Raising it costs time with its cube."""
 
 
