@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -188,7 +188,8 @@ class Shop:
 
     def ask_search(self, asks: Sequence[Ask]) -> list[Response]:
         """``search`` for asks of every form."""
-        return search.search(asks, self.live.stages)
+        stages = self.live.stages
+        return [response for page in pages(asks) for response in search.search(page, stages)]
 
     def recommend(
         self,
@@ -217,7 +218,8 @@ class Shop:
 
     def ask_recommend(self, placement: str, asks: Sequence[Ask]) -> list[Response]:
         """``recommend`` for asks of every form."""
-        return recommend.recommend(placement, asks, self.live.stages)
+        stages = self.live.stages
+        return [response for page in pages(asks) for response in recommend.recommend(placement, page, stages)]
 
     def similar(self, item_id: str, *, user_id: str | None = None, size: int | None = None) -> Response:
         """Items like ``item_id``."""
@@ -370,6 +372,11 @@ class Shop:
 
 
 Row = TypeVar("Row")
+
+
+def pages(asks: Sequence[Ask], size: int = 1_024) -> Iterator[Sequence[Ask]]:
+    """Slices that are answered together; more at once would cost memory and gain nothing."""
+    return (asks[start : start + size] for start in range(0, len(asks), size))
 
 
 def _table(kind: Any, rows: Any) -> Any:

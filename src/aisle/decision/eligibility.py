@@ -7,7 +7,7 @@ propose only within them, so that a filter never empties a list that had other i
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,29 @@ from aisle.domain.catalogue import codes_of_kinds
 _INTEREST_CODES = np.array([EVENT_CODE[event_type] for event_type in INTEREST_TYPES], dtype=np.uint8)
 
 
+KEPT_MASKS = 64
+"""Masks kept for repeated filters; a placement's own filters are the same for everybody."""
+
+
 @dataclass(frozen=True)
 class _Sellable:
-    """Which items may be shown, valid for one catalogue version from ``since_ms`` until just before ``until_ms``."""
+    """Which items may be shown, valid for one catalogue version from ``since_ms`` until just before ``until_ms``.
+
+    ``narrowed`` keeps masks of filters asked for while it is valid.
+    """
 
     version: int
     since_ms: int
     until_ms: float
     mask: NDArray[np.bool_]
+    narrowed: dict[Filters, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 class Eligibility:
     """Turns filters into masks over a catalogue.
 
-    The mask of sellable items is kept until the catalogue changes or the next start or end date of an item, and is
-    exact at every moment. Cost of a request without further filters: O(1), otherwise O(n_items) per filter.
+    Masks are kept until the catalogue changes or the next start or end date of an item, and so are exact at every
+    moment. Cost of a request whose filters were asked for lately: O(1), otherwise O(n_items) per filter.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -42,8 +50,19 @@ class Eligibility:
 
     def allowed(self, filters: Filters, now_ms: int) -> NDArray[np.bool_]:
         """(n_items,) bool, not to be written to."""
-        catalogue = self._catalogue
         sellable = self._sellable_at(now_ms)
+        of_items = replace(filters, excluded_item_ids=(), has_seen=True, has_bought=True)
+        kept = sellable.narrowed.get(of_items)
+        if kept is None:
+            kept = self._narrow(sellable.mask, of_items)
+            kept.setflags(write=False)
+            if len(sellable.narrowed) >= KEPT_MASKS:
+                sellable.narrowed.clear()
+            sellable.narrowed[of_items] = kept
+        return kept
+
+    def _narrow(self, sellable: NDArray[np.bool_], filters: Filters) -> NDArray[np.bool_]:
+        catalogue = self._catalogue
         n_items = len(sellable)
         parts: list[NDArray[np.bool_]] = [sellable] if filters.is_in_stock_only else []
         if filters.kinds:
@@ -75,11 +94,11 @@ class Eligibility:
             groups.append(state.item_rows[state.types == EVENT_CODE[EventType.PURCHASE]])
         return np.unique(np.concatenate(groups))
 
-    def _sellable_at(self, now_ms: int) -> NDArray[np.bool_]:
+    def _sellable_at(self, now_ms: int) -> _Sellable:
         kept = self._sellable
         catalogue = self._catalogue
         if kept and kept.version == catalogue.version and kept.since_ms <= now_ms < kept.until_ms:
-            return kept.mask
+            return kept
         with self._lock:
             version = catalogue.version
             mask = catalogue.sellable(now_ms)
@@ -87,5 +106,6 @@ class Eligibility:
             dates = np.concatenate([catalogue.column("starts_ms"), catalogue.column("ends_ms")])
             later = dates[dates > now_ms]
             until_ms = float(later.min()) if len(later) else float("inf")
-            self._sellable = _Sellable(version, now_ms, until_ms, mask)
-            return mask
+            fresh = _Sellable(version, now_ms, until_ms, mask)
+            self._sellable = fresh
+            return fresh

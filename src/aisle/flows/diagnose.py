@@ -47,17 +47,17 @@ def on_data(counts: Mapping[str, int]) -> list[Finding]:
     """Is there a catalogue, is there behaviour, do they fit together?"""
     findings = []
     if not counts["items"]:
-        findings.append(Finding(Level.PROBLEM, "the shop has no items", "aisle import SHOP items.csv --table items"))
+        findings.append(Finding(Level.PROBLEM, "the shop has no items", "aisle import SHOP items.csv"))
     else:
         findings.append(Finding(Level.OK, f"{counts['items']:,} items"))
     if not counts["events"]:
         what = "no events: lists follow content and novelty only, nothing is personal"
-        findings.append(Finding(Level.ADVICE, what, "aisle import SHOP events.csv --table events"))
+        findings.append(Finding(Level.ADVICE, what, "aisle import SHOP events.csv"))
     else:
         findings.append(Finding(Level.OK, f"{counts['events']:,} events of {counts['users']:,} users with a profile"))
     if counts["waiting_events"]:
         what = f"{counts['waiting_events']:,} events wait for items that are not in the catalogue"
-        findings.append(Finding(Level.ADVICE, what, "aisle import SHOP items.csv --table items"))
+        findings.append(Finding(Level.ADVICE, what, "aisle import SHOP items.csv"))
     if counts["suspect_events"]:
         what = f"{counts['suspect_events']:,} events look like robots'; they are kept but teach nothing"
         findings.append(Finding(Level.ADVICE, what))

@@ -1,0 +1,105 @@
+"""The whole product killed with SIGKILL while it imports and while it trains: it opens, nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from aisle.domain import EventType
+from aisle.folder import init
+from aisle.shop import Shop
+from aisle.testing import tiny_shop
+from aisle.testing.tiny import DAY_MS, FIRST_DAY_MS
+
+N_EVENTS = 300_000
+ROUNDS = 10
+
+
+def run_until_killed(arguments: list[str], seconds: float) -> bool:
+    """Run the command line; kill it after ``seconds``. Whether it came to its end before."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "aisle", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        _, errors = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        return False
+    assert child.returncode == 0, errors.decode()
+    return True
+
+
+@pytest.fixture
+def events_file(tmp_path) -> Path:
+    """Events that differ, so that every row is one event; items are the tiny shop's."""
+    tiny = tiny_shop()
+    ids = [item.item_id for item in tiny.items]
+    frame = pl.DataFrame({"n": range(N_EVENTS)}).select(
+        user_id=pl.format("u{}", pl.col("n") % 5_000),
+        type=pl.lit(EventType.VIEW.value),
+        time=FIRST_DAY_MS + pl.col("n").cast(pl.Int64) * 7_919 % (29 * DAY_MS),
+        item_id=pl.lit(pl.Series(ids)).gather(pl.col("n") % len(ids)),
+        session_id=pl.format("s{}", "n"),
+    )
+    path = tmp_path / "events.csv"
+    frame.write_csv(path)
+    return path
+
+
+@pytest.mark.timeout(300)
+def test_an_import_killed_ten_times_loads_every_row_once(tmp_path, events_file):
+    tiny = tiny_shop()
+    with Shop(init(tmp_path / "shop")) as shop:
+        shop.add_items(tiny.items)
+    arguments = ["import", str(tmp_path / "shop"), str(events_file)]
+    rng = random.Random(11)
+
+    started = time.monotonic()
+    run_until_killed(["import", "--help"], 60)
+    start_seconds = time.monotonic() - started
+    for _ in range(ROUNDS):
+        run_until_killed(arguments, start_seconds + rng.uniform(0.0, 1.5))
+        with Shop.open(tmp_path / "shop") as shop:
+            assert shop.records.counts()["events"] <= N_EVENTS
+    assert run_until_killed(arguments, 240)
+
+    with Shop.open(tmp_path / "shop") as shop:
+        stored = shop.records.snapshot().interactions
+        assert shop.records.counts()["events"] == N_EVENTS
+        assert stored.height == N_EVENTS
+        assert stored["session_id"].n_unique() == N_EVENTS
+
+
+@pytest.mark.timeout(300)
+def test_a_training_killed_ten_times_leaves_whole_models(tmp_path):
+    tiny = tiny_shop()
+    folder = tmp_path / "shop"
+    with Shop(init(folder), clock=tiny.clock) as shop:
+        shop.add_items(tiny.items)
+        shop.add_events(tiny.events)
+        shop.train()
+        expected = shop.recommend(user_id="dora").item_ids
+    rng = random.Random(12)
+    started = time.monotonic()
+    assert run_until_killed(["train", str(folder)], 120)
+    whole = time.monotonic() - started
+
+    for _ in range(ROUNDS):
+        run_until_killed(["train", str(folder)], rng.uniform(0.3 * whole, whole))
+        with Shop.open(folder, clock=tiny.clock) as shop:
+            answer = shop.recommend(user_id="dora")
+            assert answer.item_ids == expected
+            assert answer.degraded == ()
+            assert shop.search("雨伞").item_ids[0] == "umbrella"
+
+    assert run_until_killed(["train", str(folder)], 120)
+    staged = list((folder / "models" / ".writing").iterdir())
+    assert staged == []
