@@ -58,6 +58,9 @@ def _draw_field(frame: pl.DataFrame, field: Field) -> pl.Series:
         mapped = text.replace_strict(field.map, default=None)
         other = pl.lit(field.otherwise) if field.otherwise is not None else text
         drawn = pl.select(pl.coalesce(mapped, pl.when(text.is_not_null()).then(other))).to_series()
+    if field.divided_by is not None:
+        divisor = numbers(_column(frame, field.divided_by))
+        drawn = numbers(drawn) / pl.select(pl.when(divisor != 0).then(divisor)).to_series()
     if field.absolute:
         drawn = numbers(drawn).abs()
     if field.bands is not None:
@@ -79,7 +82,7 @@ def _origin(frame: pl.DataFrame, field: Field) -> pl.Series:
         found = [texts(_column(frame, name)) for name in field.source]
         return pl.select(pl.coalesce(found)).to_series()
     if field.join is not None:
-        found = [texts(_column(frame, name)) for name in field.join]
+        found = [_joined(_column(frame, name), field.separator) for name in field.join]
         joined = pl.select(pl.concat_str(found, separator=field.separator, ignore_nulls=True)).to_series()
         return pl.select(pl.when(joined.str.len_bytes() > 0).then(joined)).to_series()
     if field.template is not None:
@@ -97,6 +100,12 @@ def _origin(frame: pl.DataFrame, field: Field) -> pl.Series:
         return _steps(frame, field)
     assert field.value is not None
     return _constant(field.value, frame.height)
+
+
+def _joined(raw: pl.Series, separator: str) -> pl.Series:
+    if isinstance(raw.dtype, pl.List) and not isinstance(raw.dtype.inner, pl.Struct):
+        return raw.list.eval(pl.element().cast(pl.String)).list.join(separator)
+    return texts(raw)
 
 
 def _constant(value: str | int | float | bool | tuple[str, ...], n_rows: int) -> pl.Series:

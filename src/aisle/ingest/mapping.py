@@ -21,7 +21,7 @@ from aisle.ingest.targets import TABLES, is_language_tag, target_of
 from aisle.settings import Config
 
 TableName = Literal["items", "users", "events", "documents"]
-FormatName = Literal["csv", "jsonl", "json", "parquet"]
+FormatName = Literal["csv", "jsonl", "json", "parquet", "text"]
 MISSING = ("", "null", "NULL", "\\N", "nan", "NaN")
 
 
@@ -76,7 +76,7 @@ class Field(Config):
     source: str | tuple[str, ...] | None = Setting(default=None, alias="from")
     """A source column, or several of which the first with a value counts."""
     join: tuple[str, ...] | None = None
-    """Source columns put together with ``separator``; missing ones are left out."""
+    """Source columns put together with ``separator``; missing ones are left out, lists are joined in the same way."""
     separator: str = " "
     template: str | None = None
     """Text with ``{column}`` in it; no value when any of them is missing."""
@@ -101,6 +101,8 @@ class Field(Config):
     """What stands in for a missing value."""
     split: str | None = None
     """The separator of a list written as text (category path, platforms, attributes)."""
+    divided_by: str | None = None
+    """Numbers only: a column to divide by, for a price that is a line's total."""
     absolute: bool = False
     """Numbers only: drop the sign."""
     bands: tuple[int, ...] | None = None
@@ -134,6 +136,7 @@ class Field(Config):
             *(self.hash or ()),
             *(name for rule in self.when or () for name in rule.columns()),
         ]
+        named += [self.divided_by] if self.divided_by else []
         return named + [name for _, name in template_parts(self.template or "") if name is not None]
 
 
@@ -173,7 +176,7 @@ class TableMapping(Config):
     about: str = ""
     """One line for people."""
     format: FormatName | None = None
-    """Of the source; None goes by the file name."""
+    """Of the source; None goes by the file name. ``text`` is one document a file: columns ``name`` and ``text``."""
     csv: CsvConfig = CsvConfig()
     records: str | None = None
     """JSON only: where the records lie in the document, ``*`` standing for every value of an object or list, e.g.

@@ -36,6 +36,8 @@ def peek(source: Source, limits: LimitsConfig) -> pl.DataFrame:
         if source.format == "csv":
             return _peek_csv(source, limits, csv_columns(stream, source.name, CsvConfig())[1])
         records: list[dict[str, Any]] = []
+        if source.format == "text":
+            return pl.DataFrame(schema={"name": pl.String, "text": pl.String})
         for record in json_records(stream, source.name, is_lines=source.format == "jsonl", limits=limits):
             records.append(record)
             if len(records) == _ROWS:

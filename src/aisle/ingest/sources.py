@@ -21,6 +21,7 @@ from aisle.ingest.mapping import FormatName, TableMapping
 from aisle.ingest.parquet_rows import parquet_batches
 from aisle.ingest.raw import RawBatch
 from aisle.ingest.streams import COMPRESSIONS, open_stream
+from aisle.ingest.text_rows import text_batches
 
 STANDARD_INPUT = "-"
 FORMATS: dict[str, FormatName] = {
@@ -31,6 +32,7 @@ FORMATS: dict[str, FormatName] = {
     ".ndjson": "jsonl",
     ".json": "json",
     ".parquet": "parquet",
+    ".md": "text",
 }
 """File name ending (before .gz or .zst) to format."""
 
@@ -90,6 +92,8 @@ def read_batches(source: Source, mapping: TableMapping, limits: LimitsConfig) ->
             if source.is_tabbed and "delimiter" not in config.model_fields_set:
                 config = config.model_copy(update={"delimiter": "\t"})
             yield from csv_batches(stream, source.name, config, mapping, limits)
+        elif source.format == "text":
+            yield from text_batches(stream, source.name, mapping, limits)
         elif source.format == "jsonl":
             yield from jsonl_batches(stream, source.name, mapping, limits)
         else:
@@ -140,7 +144,7 @@ def _source(path: Path, stated: FormatName | None) -> Source:
 def _spool(stated: FormatName | None, stack: ExitStack, stdin: BinaryIO | None) -> Source:
     if stated is None:
         raise ConfigError(
-            "standard input has no name to tell its format from; state format = csv, jsonl, json or parquet"
+            "standard input has no name to tell its format from; state format = csv, jsonl, json, parquet or text"
         )
     if stdin is None:
         raise ConfigError("standard input was asked for, but none was handed in")
