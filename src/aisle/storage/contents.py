@@ -51,9 +51,10 @@ class PreparedContent:
         values = [encoded[name].to_list() for name in names]
         return cls(list(last), hashes, names, values, len(ids) - len(last))
 
-    def at(self, positions: Sequence[int]) -> list[list[Any]]:
-        """Hash and values at ``positions``, one list a column."""
-        return [[column[position] for position in positions] for column in (self.hashes, *self.values)]
+    def at(self, positions: Sequence[int]) -> dict[str, list[Any]]:
+        """Hash and values at ``positions``, by column."""
+        columns = {"content_hash": self.hashes, **dict(zip(self.names, self.values, strict=True))}
+        return {name: [values[position] for position in positions] for name, values in columns.items()}
 
 
 def append_items(connection: Connection, ledger: Ledger, prepared: PreparedContent) -> Appended:
@@ -68,19 +69,14 @@ def append_items(connection: Connection, ledger: Ledger, prepared: PreparedConte
     ]
     new_rows = range(ledger.n_items, ledger.n_items + len(new))
     new_ids = [prepared.ids[position] for position in new]
-    columns = ["content_hash", *prepared.names]
-    insert_rows(
-        connection,
-        items,
-        ["item_row", "item_id", "seq", *columns],
-        [new_rows, new_ids, ledger.take(len(new)), *prepared.at(new)],
-    )
+    numbered = {"item_row": new_rows, "item_id": new_ids, "seq": ledger.take(len(new))}
+    insert_rows(connection, items, {**numbered, **prepared.at(new)})
     if new:
-        numbered = (
+        statement = (
             update(item_codes).where(item_codes.c.item_code == bindparam("key")).values(item_row=bindparam("row"))
         )
         arrived = [{"key": codes[item_id][0], "row": row} for item_id, row in zip(new_ids, new_rows, strict=True)]
-        connection.execute(numbered, arrived)
+        connection.execute(statement, arrived)
     ledger.n_items += len(new)
     _replace(connection, ledger, items, "item_row", [(rows[position], position) for position in changed], prepared)
     return _appended(ledger, prepared, len(new), len(changed))
@@ -96,16 +92,8 @@ def append_contents(connection: Connection, ledger: Ledger, table: Table, prepar
         for position, content_id in enumerate(prepared.ids)
         if content_id in hash_of and hash_of[content_id] != prepared.hashes[position]
     ]
-    insert_rows(
-        connection,
-        table,
-        [key.name, "seq", "content_hash", *prepared.names],
-        [
-            [prepared.ids[position] for position in new],
-            ledger.take(len(new)),
-            *prepared.at(new),
-        ],
-    )
+    new_ids = [prepared.ids[position] for position in new]
+    insert_rows(connection, table, {key.name: new_ids, "seq": ledger.take(len(new)), **prepared.at(new)})
     _replace(connection, ledger, table, key.name, changed, prepared)
     return _appended(ledger, prepared, len(new), len(changed))
 
@@ -130,18 +118,15 @@ def _replace(
 ) -> None:
     if not changed:
         return
-    columns = ["seq", "content_hash", *prepared.names]
+    values = {"seq": ledger.take(len(changed)), **prepared.at([position for _, position in changed])}
     statement = (
         update(table)
         .where(table.c[key] == bindparam("changed_key"))
-        .values({name: bindparam(f"new_{name}") for name in columns})
+        .values({name: bindparam(f"new_{name}") for name in values})
     )
-    values = prepared.at([position for _, position in changed])
-    seqs = ledger.take(len(changed))
-    parameters = [
-        {"changed_key": changed_key, **{f"new_{name}": value for name, value in zip(columns, row, strict=True)}}
-        for (changed_key, _), *row in zip(changed, seqs, *values, strict=True)
-    ]
+    names = ["changed_key", *(f"new_{name}" for name in values)]
+    keys = [changed_key for changed_key, _ in changed]
+    parameters = [dict(zip(names, row, strict=True)) for row in zip(keys, *values.values(), strict=True)]
     connection.execute(statement, parameters)
 
 

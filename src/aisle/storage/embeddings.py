@@ -76,7 +76,7 @@ class SqlEmbeddings:
 def _insert_new(connection: Connection, bytes_of: dict[bytes, bytes]) -> None:
     known = {row[0] for row in rows_where_in(connection, [vectors.c.vector_key], vectors.c.vector_key, list(bytes_of))}
     new = [key for key in bytes_of if key not in known]
-    insert_rows(connection, vectors, ["vector_key", "vector"], [new, [bytes_of[key] for key in new]])
+    insert_rows(connection, vectors, {"vector_key": new, "vector": [bytes_of[key] for key in new]})
 
 
 def _key(fingerprint: str, content_hash: str) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select, update
 
 from aisle.storage.codes import find_user_codes
-from aisle.storage.event_rows import sort_in_tail
+from aisle.storage.event_writer import sort_in_tail
 from aisle.storage.ledger import Ledger
 from aisle.storage.schema import event_keys, events, slates, user_codes, user_events, users, waiting_events
 from aisle.storage.slate_rows import without_query

@@ -22,6 +22,7 @@ from aisle.storage import contents, event_rows, schema, slate_rows
 from aisle.storage.codes import find_user_codes
 from aisle.storage.commits import GroupCommit
 from aisle.storage.erasure import erase_user
+from aisle.storage.event_writer import EventWriter, PreparedEvents, sort_in_tail
 from aisle.storage.ledger import Ledger
 from aisle.storage.snapshots import SnapshotReader, read_items
 from aisle.storage.sqlite import BUSY_TIMEOUT_SECONDS, Database, rows_where_in
@@ -40,8 +41,8 @@ class SqlRecords:
 
     def __init__(self, database: Database, snapshot_folder: Path | None) -> None:
         self._database = database
-        self._tail = event_rows.Tail()
-        self._commits = GroupCommit(database, self._tail.forget)
+        self._writer = EventWriter()
+        self._commits = GroupCommit(database, self._writer.forget)
         self._snapshots = SnapshotReader(snapshot_folder)
 
     @classmethod
@@ -87,10 +88,8 @@ class SqlRecords:
 
     def append_events(self, events: EventTable, checkpoint: Checkpoint | None = None) -> Appended:
         """Add events; one that is known (see ``event_keys.py``) is counted as a duplicate and not stored again."""
-        prepared = event_rows.PreparedEvents.of(events)
-        return self._append(
-            lambda connection, ledger: event_rows.append(connection, ledger, self._tail, prepared), checkpoint
-        )
+        prepared = PreparedEvents.of(events)
+        return self._append(lambda connection, ledger: self._writer.append(connection, ledger, prepared), checkpoint)
 
     def append_slates(self, slates: Sequence[Slate]) -> Appended:
         """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate."""
@@ -292,7 +291,7 @@ class SqlRecords:
 
 def _sort_in_tail(connection: Connection) -> None:
     ledger = Ledger.read(connection)
-    event_rows.sort_in_tail(connection, ledger)
+    sort_in_tail(connection, ledger)
     ledger.write(connection)
 
 

@@ -45,15 +45,9 @@ def append_slates(connection: Connection, ledger: Ledger, prepared: PreparedSlat
     """Store slates whose id is new; ``ledger`` is moved on, not written."""
     known = {row[0] for row in rows_where_in(connection, [slates.c.slate_id], slates.c.slate_id, prepared.ids)}
     new = [position for position, slate_id in enumerate(prepared.ids) if slate_id not in known]
-    insert_rows(
-        connection,
-        slates,
-        ["seq", "slate_id", "user_id", "body"],
-        [
-            ledger.take(len(new)),
-            *([column[position] for position in new] for column in (prepared.ids, prepared.user_ids, prepared.bodies)),
-        ],
-    )
+    columns = {"slate_id": prepared.ids, "user_id": prepared.user_ids, "body": prepared.bodies}
+    chosen = {name: [values[position] for position in new] for name, values in columns.items()}
+    insert_rows(connection, slates, {"seq": ledger.take(len(new)), **chosen})
     return Appended(ledger.seq, len(new), n_duplicate=len(known) + prepared.n_repeated)
 
 

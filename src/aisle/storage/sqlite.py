@@ -11,9 +11,10 @@ NORMAL (SQLite's usual advice for this mode) a power cut could take back acknowl
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
@@ -119,13 +120,27 @@ class Database:
         return None
 
 
-def insert_rows(connection: Connection, table: Table, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    """Insert rows given as one sequence a column; the fastest way into this database."""
+ABSENT_NUMBER = -(2**63)
+ABSENT_TEXT = "\x1a"
+"""May stand for NULL in ``insert_rows``: the driver takes four times as long over a None as over a value."""
+
+
+def insert_rows(
+    connection: Connection,
+    table: Table,
+    columns: Mapping[str, Sequence[Any]],
+    absent: Mapping[str, int | str] = MappingProxyType({}),
+) -> None:
+    """Insert rows given as one sequence a column; the fastest way into this database.
+
+    ``absent`` names columns in which ``ABSENT_NUMBER`` or ``ABSENT_TEXT`` stands for NULL.
+    """
+    rows = list(zip(*columns.values(), strict=True))
+    if not rows:
+        return
     names = ", ".join(f'"{name}"' for name in columns)
-    marks = ", ".join("?" * len(columns))
-    rows = list(zip(*values, strict=True))
-    if rows:
-        connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 names of our schema
+    marks = ", ".join(f"NULLIF(?, {_literal(absent[name])})" if name in absent else "?" for name in columns)
+    connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 own names
 
 
 def rows_where_in(
@@ -143,6 +158,10 @@ def rows_where_in(
         found.extend(cursor.cursor.fetchall())
         cursor.close()
     return found
+
+
+def _literal(value: int | str) -> str:
+    return str(value) if isinstance(value, int) else f"'{value}'"
 
 
 def _engine(path: Path, busy_timeout_seconds: float) -> Engine:

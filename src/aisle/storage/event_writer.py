@@ -1,0 +1,201 @@
+"""Events on their way into the database.
+
+Enters: ``EventTable``. Leaves: rows of ``events`` and of two lookups beside it: ``event_keys`` (is this event known?)
+and ``user_events`` (what did this user do?). Filling the lookups row by row would touch a random page for nearly every
+event, several kilobytes of writing for some twenty bytes. So a bulk import leaves its last rows out of both, the *tail*
+after ``ledger.indexed_seq``, and sorts the whole tail in at once when it has grown long. Readers look into the tail as
+well. Small appends leave no tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sqlalchemy import Connection, insert, select
+
+from aisle.contracts import Appended
+from aisle.domain import EventTable
+from aisle.domain.tables import EVENT_COLUMNS
+from aisle.storage.codes import CodeBook
+from aisle.storage.event_keys import event_keys as keys_of
+from aisle.storage.ledger import Ledger
+from aisle.storage.schema import event_keys, events, user_events, waiting_events
+from aisle.storage.sqlite import ABSENT_NUMBER, ABSENT_TEXT, insert_rows, rows_where_in
+
+SMALL_APPEND = 5_000
+"""An append of at most so many events is found by the lookups at once."""
+TAIL_LENGTH = 500_000
+"""Events a bulk import may leave out of the lookups; more costs memory (8 bytes each) and slower reads."""
+_TAIL_SHARE = 16
+"""In a large shop the tail may also grow to this fraction (one in so many) of all events."""
+
+_PLAIN = [name for name in EVENT_COLUMNS if name not in ("user_id", "item_id", "type")]
+
+
+@dataclass(frozen=True)
+class PreparedEvents:
+    """Events with their keys, repeats inside the batch removed: all that can be done before the write lock is held."""
+
+    frame: pl.DataFrame
+    keys: NDArray[np.int64]
+    n_repeated: int
+
+    @classmethod
+    def of(cls, table: EventTable) -> PreparedEvents:
+        """Compute keys; of equal events the first stays."""
+        keys = keys_of(table)
+        _, first = np.unique(keys, return_index=True)
+        if len(first) == len(keys):
+            return cls(table.frame, keys, 0)
+        first.sort()
+        return cls(table.frame[first], keys[first], len(keys) - len(first))
+
+    def where(self, wanted: NDArray[np.bool_]) -> PreparedEvents:
+        """Only the wanted ones."""
+        return PreparedEvents(self.frame.filter(pl.Series(wanted)), self.keys[wanted], self.n_repeated)
+
+
+class Tail:
+    """Sorted keys of the events after ``ledger.indexed_seq``, in memory; used only while the write lock is held."""
+
+    def __init__(self) -> None:
+        self._keys = np.empty(0, dtype=np.int64)
+        self._from_seq = self._to_seq = 0
+        self._n_erasures = 0
+
+    def forget(self) -> None:
+        """Drop everything; it is read again from the database when next needed."""
+        self._keys = np.empty(0, dtype=np.int64)
+        self._to_seq = self._from_seq = -1
+
+    def follow(self, connection: Connection, ledger: Ledger) -> None:
+        """Take in what other processes appended, or start anew after a tail was sorted in."""
+        if (self._from_seq, self._n_erasures) != (ledger.indexed_seq, ledger.n_erasures):
+            self._keys = np.empty(0, dtype=np.int64)
+            self._from_seq = self._to_seq = ledger.indexed_seq
+            self._n_erasures = ledger.n_erasures
+        if self._to_seq < ledger.seq:
+            found = connection.execute(select(events.c.event_key).where(events.c.seq > self._to_seq)).scalars().all()
+            self.extend(np.array(found, dtype=np.int64), ledger.seq)
+
+    def extend(self, keys: NDArray[np.int64], to_seq: int) -> None:
+        """Take in the keys of the events up to ``to_seq``."""
+        # A stable sort merges the two sorted runs in linear time.
+        self._keys = np.sort(np.concatenate([self._keys, np.sort(keys)]), kind="stable")
+        self._to_seq = to_seq
+
+    def has(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which keys are in the tail. (n,) bool"""
+        if not len(self._keys):
+            return np.zeros(len(keys), dtype=np.bool_)
+        position = np.searchsorted(self._keys, keys)
+        return self._keys[np.minimum(position, len(self._keys) - 1)] == keys
+
+
+class EventWriter:
+    """Stores events. It remembers what it wrote, so that it need not look everything up again.
+
+    Used only while the write lock is held; what other processes wrote meanwhile is taken in first.
+    """
+
+    def __init__(self) -> None:
+        self._tail = Tail()
+        self._codes = CodeBook()
+
+    def forget(self) -> None:
+        """Drop everything remembered: a transaction was taken back."""
+        self._tail.forget()
+        self._codes.forget()
+
+    def append(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> Appended:
+        """Store the events that are new; ``ledger`` is moved on, not written."""
+        n_given = len(prepared.keys) + prepared.n_repeated
+        self._tail.follow(connection, ledger)
+        self._codes.follow(ledger)
+        is_new = ~(self._tail.has(prepared.keys) | _indexed(connection, ledger, prepared.keys))
+        if not is_new.all():
+            prepared = prepared.where(is_new)
+        n_new = len(prepared.keys)
+        if not n_new:
+            return Appended(ledger.seq, 0, n_duplicate=n_given)
+        n_waiting = self._insert(connection, ledger, prepared)
+        self._tail.extend(prepared.keys, ledger.seq)
+        n_tail = ledger.seq - ledger.indexed_seq
+        if n_new <= SMALL_APPEND or n_tail >= max(TAIL_LENGTH, ledger.n_events // _TAIL_SHARE):
+            sort_in_tail(connection, ledger)
+        return Appended(ledger.seq, n_new, n_duplicate=n_given - n_new, n_waiting=n_waiting)
+
+    def _insert(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> int:
+        """Insert rows and give out codes and sequence numbers; returns how many events wait for their item."""
+        frame, n_new = prepared.frame, len(prepared.keys)
+        user_ids = frame["user_id"].unique(maintain_order=True).to_list()
+        code_of_user = self._codes.encode_users(connection, ledger, user_ids)
+        named = frame["item_id"].drop_nulls().unique(maintain_order=True).to_list()
+        known, unknown = self._codes.encode_items(connection, ledger, named)
+        seqs = range(ledger.seq + 1, ledger.seq + 1 + n_new)
+        columns: dict[str, Sequence[Any]] = {
+            "seq": seqs,
+            "event_key": prepared.keys.tolist(),
+            "user_code": list(map(code_of_user.__getitem__, frame["user_id"].to_list())),
+            "type": frame["type"].to_physical().to_list(),
+        }
+        absent: dict[str, int | str] = {}
+        item_ids = frame["item_id"].to_list()
+        if named:
+            columns["item_code"] = [
+                known[item_id] if item_id in known else unknown.get(item_id, ABSENT_NUMBER) for item_id in item_ids
+            ]
+            absent["item_code"] = ABSENT_NUMBER
+        for name in _PLAIN:
+            column = frame[name]
+            if column.null_count() < n_new:
+                columns[name] = _values(column, absent)
+        insert_rows(connection, events, columns, absent)
+        waiting = [(unknown[i], seq) for i, seq in zip(item_ids, seqs, strict=True) if i in unknown] if unknown else []
+        if waiting:
+            codes, waiting_seqs = zip(*sorted(waiting), strict=True)
+            insert_rows(connection, waiting_events, {"item_code": codes, "seq": waiting_seqs})
+        ledger.seq += n_new
+        ledger.n_events += n_new
+        ledger.n_suspect += int(frame["is_suspect"].sum())
+        return len(waiting)
+
+
+def sort_in_tail(connection: Connection, ledger: Ledger) -> None:
+    """Bring both lookups up to ``ledger.seq``; ``ledger`` is moved on, not written."""
+    in_tail = events.c.seq > ledger.indexed_seq
+    keys = select(events.c.event_key).where(in_tail).order_by(events.c.event_key)
+    connection.execute(insert(event_keys).from_select(["event_key"], keys))
+    of_users = select(events.c.user_code, events.c.time_ms, events.c.seq).where(
+        in_tail, events.c.item_code.is_not(None)
+    )
+    connection.execute(
+        insert(user_events).from_select(
+            ["user_code", "time_ms", "seq"], of_users.order_by(events.c.user_code, events.c.time_ms, events.c.seq)
+        )
+    )
+    ledger.indexed_seq = ledger.seq
+
+
+def _indexed(connection: Connection, ledger: Ledger, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which keys are in ``event_keys``. (n,) bool"""
+    if not ledger.indexed_seq:
+        return np.zeros(len(keys), dtype=np.bool_)
+    found = rows_where_in(connection, [event_keys.c.event_key], event_keys.c.event_key, np.sort(keys).tolist())
+    return np.isin(keys, np.array([key for (key,) in found], dtype=np.int64))
+
+
+def _values(column: pl.Series, absent: dict[str, int | str]) -> list[Any]:
+    """A column's values; where some are missing, a stand-in (noted in ``absent``) takes their place if there is one."""
+    if column.dtype == pl.Boolean:
+        return column.cast(pl.Int8).to_list()
+    if not column.null_count() or column.dtype == pl.Float64:
+        return column.to_list()
+    stand_in = ABSENT_TEXT if column.dtype == pl.String else ABSENT_NUMBER
+    absent[column.name] = stand_in
+    return column.cast(pl.Int64 if stand_in == ABSENT_NUMBER else pl.String).fill_null(stand_in).to_list()
