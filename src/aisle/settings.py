@@ -107,6 +107,7 @@ class PlacementConfig(Config):
     n_candidates: int = Field(default=200, ge=1, le=10_000)
     """Candidates asked of each source; raising it costs time and finds more."""
     fusion: FusionConfig = FusionConfig()
+    """How the lists of ``sources`` become one."""
     has_seen: bool = True
     """False leaves out what the user has looked at or bought."""
     has_bought: bool = True

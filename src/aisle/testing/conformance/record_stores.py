@@ -1,0 +1,284 @@
+"""The promises of ``contracts.RecordStore``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from aisle.contracts import Checkpoint, RecordStore
+from aisle.domain import (
+    INTERACTION_SCHEMA,
+    DocumentTable,
+    Event,
+    EventTable,
+    EventType,
+    ItemTable,
+    Slate,
+    Slot,
+    User,
+    UserTable,
+)
+from aisle.testing.conformance.files import empty_folder
+from aisle.testing.conformance.promises import Promise, in_threads
+from aisle.testing.tiny import NOW_MS, TinyShop, tiny_shop
+
+Make = Callable[[Path], RecordStore]
+
+
+def check_record_store(make: Make) -> None:
+    """Examine a record store; ``make`` opens the one that is kept in a folder, anew or again.
+
+    Raises:
+        ContractError: names the promise that is broken and what was found.
+    """
+    shop = tiny_shop()
+    with empty_folder() as folder:
+        store = make(folder)
+        name = f"record store {type(store).__name__}"
+        _starts_empty(name, store)
+        _keeps_items(name, store, shop)
+        _keeps_users_and_documents(name, store, shop)
+        _keeps_events_once(name, store, shop)
+        _tells_what_changed(name, store, shop)
+        _takes_snapshots(name, store, shop)
+        _keeps_waiting_events(name, store)
+        _keeps_slates(name, store)
+        _counts_queries(name, store)
+        _is_there_again(name, store, make, folder)
+        store = make(folder)
+        _forgets_users(name, store)
+        store.close()
+    with empty_folder() as folder:
+        _takes_many_writers(name, make, folder)
+
+
+def _starts_empty(name: str, store: RecordStore) -> None:
+    with Promise(name, "an empty store answers every question with nothing") as promise:
+        promise.require(sum(store.counts().values()) == 0, f"it counts {dict(store.counts())}")
+        promise.require(store.read_items(["a"]) == [], "it has items")
+        promise.require(sum(map(len, store.read_catalogue())) == 0, "it has a catalogue")
+        promise.require(store.read_user("a") is None and store.read_slate("a") is None, "it knows users or slates")
+        promise.require(len(store.read_user_events(["a"], 5)) == 0, "it has events")
+        promise.require(store.snapshot().n_items == 0 and store.snapshot().n_users == 0, "its snapshot is not empty")
+        changes = store.changes_since(0)
+        promise.require(changes.is_complete and not len(changes.items) and not len(changes.events), "it has changes")
+        promise.require(store.append_events(EventTable.empty()).n_new == 0, "no event was counted as new")
+
+
+def _keeps_items(name: str, store: RecordStore, shop: TinyShop) -> None:
+    table = ItemTable.from_rows(shop.items)
+    with Promise(name, "items are read back as they were, in row order") as promise:
+        appended = store.append_items(table)
+        promise.require((appended.n_new, appended.n_changed) == (len(table), 0), f"it says {appended}")
+        promise.require(ItemTable.concat(store.read_catalogue()).frame.equals(table.frame), "the catalogue differs")
+        wanted = [shop.items[5], shop.items[0]]
+        found = store.read_items([wanted[0].item_id, "nobody", wanted[1].item_id])
+        promise.require(found == wanted, f"asked for two items and an unknown one, got {[i.item_id for i in found]}")
+    with Promise(
+        name, "an unchanged item gets no new sequence number; a changed one does and keeps its row"
+    ) as promise:
+        again = store.append_items(table)
+        promise.require((again.n_new, again.n_changed) == (0, 0), f"sent again unchanged, it says {again}")
+        promise.require(store.counts()["seq"] == appended.seq, "the sequence number moved")
+        changed = replace(shop.items[3], price_minor=1)
+        after = store.append_items(ItemTable.from_rows([changed]))
+        promise.require(after.seq > appended.seq and after.n_changed == 1, f"after a change it says {after}")
+        promise.require(store.read_items([changed.item_id]) == [changed], "the change is not read back")
+        ids = ItemTable.concat(store.read_catalogue()).frame["item_id"].to_list()
+        promise.require(ids == table.frame["item_id"].to_list(), "rows moved")
+        store.append_items(ItemTable.from_rows([shop.items[3]]))
+
+
+def _keeps_users_and_documents(name: str, store: RecordStore, shop: TinyShop) -> None:
+    with Promise(name, "users are read back as they were and can be replaced") as promise:
+        store.append_users(UserTable.from_rows(shop.users))
+        promise.require([store.read_user(user.user_id) for user in shop.users] == list(shop.users), "a profile differs")
+        moved = replace(shop.users[0], region="moon")
+        store.append_users(UserTable.from_rows([moved]))
+        promise.require(store.read_user(moved.user_id) == moved, "the replacement is not read back")
+        promise.require(store.counts()["users"] == len(shop.users), f"{store.counts()['users']} users")
+    with Promise(name, "documents are kept once") as promise:
+        for _ in range(2):
+            store.append_documents(DocumentTable.from_rows(shop.documents))
+        promise.require(store.counts()["documents"] == len(shop.documents), f"{store.counts()['documents']} documents")
+
+
+def _keeps_events_once(name: str, store: RecordStore, shop: TinyShop) -> None:
+    table = EventTable.from_rows(shop.events)
+    half = len(table) // 2
+    with Promise(name, "an event id or a checkpointed row is stored once however often it is sent") as promise:
+        first = store.append_events(EventTable(table.frame[:half]), Checkpoint("file", "print", half))
+        promise.require(first.n_new == half, f"it says {first}")
+        second = store.append_events(table, Checkpoint("file", "print", len(table)))
+        counted = (second.n_new, second.n_duplicate)
+        promise.require(counted == (len(table) - half, half), f"half of it sent before, it says {second}")
+        promise.require(second.seq > first.seq, f"sequence numbers went from {first.seq} to {second.seq}")
+        promise.require(store.counts()["events"] == len(table), f"{store.counts()['events']} events")
+        nameless = EventTable(
+            table.frame[:5].with_columns(event_id=pl.lit(None, pl.String), time_ms=pl.lit(7, pl.Int64))
+        )
+        for _ in range(2):
+            store.append_events(nameless, Checkpoint("other", "print", 5))
+        promise.require(store.counts()["events"] == len(table) + 5, "rows without an id were doubled or lost")
+    with Promise(name, "a checkpoint is read back by source and content") as promise:
+        found = store.read_checkpoint("file", "print")
+        promise.require(found == Checkpoint("file", "print", len(table)), f"it reads {found}")
+        promise.require(store.read_checkpoint("file", "other print") is None, "another content has a checkpoint")
+    with Promise(name, "the last events with an item of each user, oldest first") as promise:
+        for limit in (1, 3, 100):
+            for user in shop.users:
+                wanted = [e for e in shop.events if e.user_id == user.user_id and e.item_id is not None]
+                found = [e for e in store.read_user_events([user.user_id], limit).rows() if e.event_id is not None]
+                promise.require(found == wanted[-limit:], f"the last {limit} events of a user differ")
+        both = store.read_user_events(["eve", "nobody", "ann"], 2).frame["user_id"].to_list()
+        promise.require(sorted(both) == ["ann", "ann", "eve", "eve"], f"two users at once gave {both}")
+
+
+def _tells_what_changed(name: str, store: RecordStore, shop: TinyShop) -> None:
+    with Promise(name, "the change feed gives every item and event once, in order, in pages") as promise:
+        for limit in (4, 50_000):
+            seq, items, events, n_pages = 0, [], [], 0
+            while True:
+                page = store.changes_since(seq, limit)
+                promise.require(page.seq >= seq, f"a page after {seq} ends at {page.seq}")
+                items += page.items.frame["item_id"].to_list()
+                events += [event_id for event_id in page.events.frame["event_id"].to_list() if event_id is not None]
+                n_pages += 1
+                if page.is_complete:
+                    break
+                promise.require(page.seq > seq, "a page that is not the last one does not move on")
+                seq = page.seq
+            promise.require(sorted(items) == sorted(item.item_id for item in shop.items), f"items {items}")
+            promise.require(events == [event.event_id for event in shop.events], f"events {events}")
+            promise.require(n_pages > 1 or limit > 4, "a small limit did not cut the feed into pages")
+        promise.require(page.seq == store.counts()["seq"], "the last page does not end at the last sequence number")
+        promise.require(not len(store.changes_since(page.seq).events), "there is something after the end")
+
+
+def _takes_snapshots(name: str, store: RecordStore, shop: TinyShop) -> None:
+    with Promise(name, "a snapshot has the items in row order and their interactions by time, then arrival") as promise:
+        snapshot = store.snapshot()
+        promise.require(snapshot.items.frame.equals(shop.snapshot.items.frame), "items differ")
+        promise.require(snapshot.seq == store.counts()["seq"], f"it is of {snapshot.seq}")
+        promise.require(dict(snapshot.interactions.schema) == INTERACTION_SCHEMA, "columns differ")
+        told = [
+            (snapshot.user_ids[user], shop.items[item].item_id, event_type, time)
+            for user, item, event_type, time in snapshot.interactions.filter(pl.col("time_ms") != 7)
+            .select("user_row", "item_row", "type", "time_ms")
+            .iter_rows()
+        ]
+        wanted = [(e.user_id, e.item_id, e.type.value, e.time_ms) for e in shop.events if e.item_id is not None]
+        promise.require(told == wanted, f"interactions are {told}")
+    with Promise(name, "suspected robots are kept out of snapshots and counted") as promise:
+        n_before = snapshot.interactions.height
+        robot = EventTable.from_rows([Event("robot", EventType.VIEW, NOW_MS, shop.items[0].item_id, event_id="robot")])
+        store.append_events(EventTable(robot.frame.with_columns(is_suspect=pl.lit(True))))
+        promise.require(store.snapshot().interactions.height == n_before, "they are in the snapshot")
+        promise.require(store.counts()["suspect_events"] == 1, f"{store.counts()['suspect_events']} are counted")
+
+
+def _keeps_waiting_events(name: str, store: RecordStore) -> None:
+    with Promise(name, "events of items that are not known yet wait for them and then join") as promise:
+        early = EventTable.from_rows([Event("ann", EventType.VIEW, NOW_MS, "late-item", event_id="early")])
+        appended = store.append_events(early)
+        promise.require(appended.n_waiting == 1, f"it says {appended}")
+        promise.require(store.counts()["waiting_events"] == 1, f"{store.counts()['waiting_events']} wait")
+        n_before = store.snapshot().interactions.height
+        late = next(iter(ItemTable.concat(store.read_catalogue()).rows()))
+        seq = store.append_items(ItemTable.from_rows([replace(late, item_id="late-item")])).seq
+        waiting = list(store.read_waiting_events(["late-item"], seq).rows())
+        promise.require([event.event_id for event in waiting] == ["early"], f"it gives {waiting}")
+        promise.require(len(store.read_waiting_events(["late-item"], 0)) == 0, "the bound is not kept to")
+        promise.require(store.snapshot().interactions.height == n_before + 1, "the snapshot does not have it")
+        promise.require(store.counts()["waiting_events"] == 0, "it still waits")
+
+
+def _keeps_slates(name: str, store: RecordStore) -> None:
+    with Promise(name, "a slate is read back as it was shown") as promise:
+        slots = (Slot("kettle", 0.5, 1.0, {"linear": 0.25}), Slot("boots", 0.25, 0.5))
+        slates = [
+            Slate("slate-1", "home", NOW_MS, slots, user_id="ann", versions={"linear": "3"}),
+            Slate("slate-2", "search", NOW_MS, (), query="绿茶", anchor_item_ids=("kettle",)),
+        ]
+        store.append_slates(slates)
+        for slate in slates:
+            promise.require(store.read_slate(slate.slate_id) == slate, f"{slate.slate_id} differs")
+
+
+def _counts_queries(name: str, store: RecordStore) -> None:
+    with Promise(name, "queries are counted, most frequent first") as promise:
+        asked = ["雨伞", "雨伞", "boots", "雨伞", "boots", "tea"]
+        store.append_events(
+            EventTable.from_rows(
+                Event("cai", EventType.SEARCH, NOW_MS + number, query=text, event_id=f"query-{number}")
+                for number, text in enumerate(asked)
+            )
+        )
+        found = {text: n for text, n in store.read_query_counts().items() if text in asked}
+        promise.require(found == {"雨伞": 3, "boots": 2, "tea": 1}, f"it counts {found}")
+        counts = list(store.read_query_counts().values())
+        promise.require(counts == sorted(counts, reverse=True), f"their order is {counts}")
+        promise.require(len(store.read_query_counts(limit=2)) == 2, "the limit is not kept to")
+
+
+def _is_there_again(name: str, store: RecordStore, make: Make, folder: Path) -> None:
+    with Promise(name, "what a call returned for is durable") as promise:
+        before = dict(store.counts())
+        other = make(folder)  # while the first still has it open, as another process would
+        promise.require(dict(other.counts()) == before, f"opened beside it counts {dict(other.counts())}, not {before}")
+        other.close()
+        store.close()
+        again = make(folder)
+        promise.require(dict(again.counts()) == before, f"opened again it counts {dict(again.counts())}, not {before}")
+        duplicates = again.append_events(
+            EventTable.from_rows([Event("ann", EventType.VIEW, NOW_MS, "late-item", event_id="early")])
+        )
+        promise.require(duplicates.n_new == 0, "an event id is not known any more")
+        again.close()
+
+
+def _forgets_users(name: str, store: RecordStore) -> None:
+    with Promise(name, "an erased user is nowhere any more and others are untouched") as promise:
+        others = store.read_user_events(["bob"], 100).frame
+        n_rows = store.erase_user("ann")
+        promise.require(n_rows > 0, "it says that no row went")
+        promise.require(store.read_user("ann") is None, "the profile is there")
+        promise.require(len(store.read_user_events(["ann"], 100)) == 0, "events are there")
+        promise.require("ann" not in store.snapshot().user_ids, "the snapshot has the user")
+        changed = store.changes_since(0).events.frame["user_id"].to_list()
+        promise.require("ann" not in changed, "the change feed has the user")
+        slate = store.read_slate("slate-1")
+        promise.require(slate is None or slate.user_id is None, "a slate has the user")
+        promise.require(store.read_user_events(["bob"], 100).frame.equals(others), "another user's events changed")
+        promise.require(store.erase_user("ann") == 0, "erasing again found more")
+        promise.require(store.append_users(UserTable.from_rows([User("ann")])).n_new == 1, "the user cannot come back")
+
+
+def _takes_many_writers(name: str, make: Make, folder: Path) -> None:
+    with Promise(name, "several threads and openings may write at once: nothing is lost or doubled") as promise:
+        shop = tiny_shop()
+        stores = [make(folder), make(folder)]
+        stores[0].append_items(ItemTable.from_rows(shop.items))
+        n_rounds = 5
+
+        def work(number: int) -> list[int]:
+            seqs = []
+            for round_ in range(n_rounds):
+                own = Event(f"user-{number}", EventType.VIEW, round_, "kettle", event_id=f"own-{number}-{round_}")
+                shared = Event("everybody", EventType.VIEW, round_, "kettle", event_id=f"shared-{round_}")
+                seqs.append(stores[number % 2].append_events(EventTable.from_rows([own, shared])).seq)
+            return seqs
+
+        seqs = in_threads(work)
+        for own in seqs:
+            promise.require(own == sorted(set(own)), f"one writer's sequence numbers were {own}")
+        for store in stores:
+            n_events = store.counts()["events"]
+            wanted = n_rounds * (len(seqs) + 1)
+            promise.require(n_events == wanted, f"{n_events} events, wanted {wanted}")
+            promise.require(len(store.read_user_events(["user-1"], 100)) == n_rounds, "a writer's events are missing")
+        for store in stores:
+            store.close()
