@@ -109,6 +109,7 @@ def draw_assortment(vocabulary: Vocabulary, config: SimulationConfig, seed: int)
     out_from, out_until, stock = _stock(config, n, is_product, rng)
     starts, ends, kind = _content_dates(config, n, n_products, rng)
     is_new = is_product & (rng.random(n) < config.new_item_share)
+    is_new[: vocabulary.n_leaves] = False  # one item of every category is there from the start
     created = np.where(is_new, rng.random(n) * config.n_days, -rng.exponential(300.0, n) - 1.0).astype(np.float32)
     quality = rng.normal(0.0, 1.0, n).astype(np.float32)
     appeal = config.appeal * (0.5 * quality + np.sqrt(0.75) * rng.normal(0.0, 1.0, n))

@@ -98,12 +98,8 @@ def _searches(
     session = np.repeat(np.arange(len(visits.user_rows)), n_searches)
     turn = np.arange(len(session)) - np.repeat(np.cumsum(n_searches) - n_searches, n_searches)
     users = visits.user_rows[session]
-    leaf = _category_in_mind(truth, users, day, rng)
-    thoughts = shelves.draw(leaf, N_IN_MIND, rng)  # (searches, thoughts)
-    wish = truth.click(users[:, None], thoughts, start_of_day_ms(truth, day), relevance=3.0)
-    in_mind = thoughts[np.arange(len(users)), np.argmax(wish * rng.gumbel(1.0, 0.3, wish.shape), axis=1)]
-    queries = draw_queries(in_mind, truth.population.language[users], truth.assortment, rng)
-    found = shelves.draw(leaf, N_DRAWN, rng)
+    queries = think_of_queries(truth, shelves, users, day, rng)
+    found = shelves.draw(queries.leaf, N_DRAWN, rng)
     relevance = truth.relevance(queries, np.arange(len(users))[:, None], found)
     is_sold_out = truth.assortment.is_sold_out(found, day)
     keys = RELEVANCE_IN_RANKING * relevance + rng.gumbel(0.0, 1.0, relevance.shape) - 4.0 * is_sold_out
@@ -114,14 +110,27 @@ def _searches(
     return queries, ShownLists(lists.user_rows, items, lists.time_ms, shown, query_row, lists.placement, lists.session)
 
 
-def _category_in_mind(truth: Truth, users: NDArray[np.int64], day: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """One leaf for each user, drawn by interest (softmax) with half the log-odds, so that most of a shop is visited."""
+def think_of_queries(
+    truth: Truth, shelves: Shelves, user_rows: NDArray[np.integer], day: int, rng: np.random.Generator
+) -> Queries:
+    """What users search for on ``day``: a category they care for, the best of a few items in mind, in their words."""
+    leaf = _category_in_mind(truth, user_rows, day, rng)
+    thoughts = shelves.draw(leaf, N_IN_MIND, rng)  # (searches, thoughts)
+    wish = truth.click(user_rows[:, None], thoughts, start_of_day_ms(truth, day), relevance=3.0)
+    in_mind = thoughts[np.arange(len(user_rows)), np.argmax(wish * rng.gumbel(1.0, 0.3, wish.shape), axis=1)]
+    return draw_queries(in_mind, truth.population.language[user_rows], truth.assortment, rng)
+
+
+def _category_in_mind(
+    truth: Truth, users: NDArray[np.integer], day: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """One leaf for each user, drawn by interest a little flattened, so that most of a shop is visited."""
     interest = 0.8 * truth.category_interest(users, day)
     return np.argmax(interest + rng.gumbel(0.0, 1.0, interest.shape), axis=1)
 
 
 def _again(truth: Truth, visits: Visits, due_users: NDArray[np.int64], due_leaves: NDArray[np.int64]) -> ShownLists:
-    """Reminders: what visitors bought last in the categories that are due, longest list first come."""
+    """Reminders: what visitors bought last in the categories that are due."""
     session_of = np.full(truth.population.n_users, -1, dtype=np.int64)
     session_of[visits.user_rows] = np.arange(len(visits.user_rows))
     session = session_of[due_users]

@@ -42,10 +42,10 @@ class Shelves:
         self._cumulative[1:] = np.cumsum(weight, dtype=np.float64)
 
     def open(self, day: float) -> None:
-        """Let in what was created before ``day``; the oldest item of a category is always there."""
+        """Let in what was created before ``day``; every category has something then."""
         self._live_end = np.array(
             [
-                max(begin + int(np.searchsorted(self._created[begin:end], day)), begin + 1)
+                begin + int(np.searchsorted(self._created[begin:end], day))
                 for begin, end in zip(self._begin, self._end, strict=True)
             ]
         )

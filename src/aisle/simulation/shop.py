@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from aisle.domain import DocumentTable, EventTable, ItemTable, UserTable
 from aisle.simulation.assortment import Assortment, draw_assortment
-from aisle.simulation.behaviour import DayOfShopping, shop_one_day
+from aisle.simulation.behaviour import DayOfShopping, shop_one_day, think_of_queries
 from aisle.simulation.config import SimulationConfig
 from aisle.simulation.content import describe_content
 from aisle.simulation.documents import read_documents
 from aisle.simulation.journal import Journal
 from aisle.simulation.needs import Needs
 from aisle.simulation.pictures import draw_picture
+from aisle.simulation.queries import Queries
 from aisle.simulation.shelves import Shelves
 from aisle.simulation.truth import Truth
 from aisle.simulation.users import Population, draw_population
@@ -70,6 +71,13 @@ class SimulatedShop:
     def visitors(self) -> Visitors:
         """Everybody as they are at the end of the history, ready to answer to lists shown to them."""
         return Visitors(self.truth)
+
+    def queries(self, user_rows: NDArray[np.integer], rng: np.random.Generator) -> Queries:
+        """What users (n,) would search for at the end of the history, one query each."""
+        truth, shelves = self.truth, Shelves(self.truth_at_start)
+        shelves.arrange(self.config.n_days)
+        shelves.open(self.config.n_days)
+        return think_of_queries(truth, shelves, user_rows, self.config.n_days, rng)
 
     def item_ids(self) -> pl.Series:
         """Ids of all items by row."""
