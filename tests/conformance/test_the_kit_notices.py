@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,7 @@ class SharesScratchBetweenThreads(Sound):
         self.scratch.clear()
         for request in requests:
             self.scratch.append(top_candidates(self.name, self.counts, n, request))
+        time.sleep(0.002)  # as reading a file would: another thread comes in between
         return list(self.scratch)
 
 
