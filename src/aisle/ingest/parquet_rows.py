@@ -7,18 +7,21 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aisle.errors import DataError, unknown_name
 from aisle.ingest.exploding import explode
 from aisle.ingest.json_rows import records_frame
-from aisle.ingest.limits import LimitsConfig
+from aisle.ingest.limits import MIB, LimitsConfig
 from aisle.ingest.mapping import TableMapping
 from aisle.ingest.raw import RawBatch
 from aisle.ingest.refused import ROW, no_refusals
 
 _SUSPECT_EXPANSION = 1000.0
 """Uncompressed bytes for each compressed one of a row group; honest columns stay below a hundred."""
+_BATCH_BYTES = 256 * MIB
+"""Unpacked bytes of a batch, about."""
 
 
 def parquet_batches(path: Path, mapping: TableMapping, limits: LimitsConfig) -> Iterator[RawBatch]:
@@ -31,11 +34,13 @@ def parquet_batches(path: Path, mapping: TableMapping, limits: LimitsConfig) -> 
     """
     try:
         with pq.ParquetFile(path) as file:
-            _check_groups(file, path.name, limits)
+            n_rows = _rows_at_once(file, path.name, limits)
             columns, is_nested = _columns(file.schema_arrow, mapping, path.name)
+            coded = [name for name in columns if _is_text(file.schema_arrow.field(name).type)]
+        with pq.ParquetFile(path, read_dictionary=coded) as file:
             end = 0
-            for batch in file.iter_batches(batch_size=limits.batch_rows, columns=columns, use_threads=False):
-                frame = pl.from_arrow(batch)
+            for batch in file.iter_batches(batch_size=n_rows, columns=columns, use_threads=False):
+                frame = pl.from_arrow(_spelled_out(batch, path.name))
                 assert isinstance(frame, pl.DataFrame)
                 rows = pl.int_range(end + 1, end + 1 + frame.height, dtype=pl.Int64, eager=True)
                 end += frame.height
@@ -48,9 +53,11 @@ def parquet_batches(path: Path, mapping: TableMapping, limits: LimitsConfig) -> 
         raise DataError(f"{path.name} is not Parquet or is damaged: {error}", source=str(path)) from error
 
 
-def _check_groups(file: pq.ParquetFile, name: str, limits: LimitsConfig) -> None:
+def _rows_at_once(file: pq.ParquetFile, name: str, limits: LimitsConfig) -> int:
+    """Rows of a batch: fewer than ``batch_rows`` where rows are long. The same for the same file."""
     if file.metadata.num_columns > limits.max_columns:
         raise DataError(f"{name} has {file.metadata.num_columns} columns; at most {limits.max_columns}", source=name)
+    longest = 1
     for index in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(index)
         chunks = [group.column(column) for column in range(group.num_columns)]
@@ -62,6 +69,32 @@ def _check_groups(file: pq.ParquetFile, name: str, limits: LimitsConfig) -> None
                 f"allowed are {_SUSPECT_EXPANSION:g}",
                 source=name,
             )
+        longest = max(longest, unpacked // max(group.num_rows, 1))
+    return max(1, min(limits.batch_rows, _BATCH_BYTES // longest))
+
+
+def _is_text(dtype: pa.DataType) -> bool:
+    return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+
+
+def _spelled_out(batch: pa.RecordBatch, name: str) -> pa.Table:
+    """The batch with text spelled out, after checking how long that is: a file may repeat one long text a million times
+    in a few bytes.
+    """
+    n_bytes = 0
+    columns: list[pa.Array] = []
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+            n_bytes += pc.sum(lengths).as_py() or 0
+            if n_bytes > 2 * _BATCH_BYTES:
+                raise DataError(
+                    f"{name}: {batch.num_rows} rows spell out to more than {2 * _BATCH_BYTES} bytes; shorten its texts",
+                    source=name,
+                )
+            column = pc.cast(column, pa.large_string())
+        columns.append(column)
+    return pa.table(columns, names=batch.schema.names)
 
 
 def _columns(schema: pa.Schema, mapping: TableMapping, name: str) -> tuple[list[str], bool]:

@@ -114,8 +114,9 @@ def money(raw: pl.Series, decimal: str = ".") -> pl.Series:
     bare = (
         texts(raw)
         .str.replace_all(r"[\s\u{a0}\u{202f}'’]", "")
-        .str.replace(r"^([+-]?)[\p{L}\p{Sc}.]{1,4}([+-]?)", "${1}${2}")
-        .str.replace(r"[\p{L}\p{Sc}.]{1,4}$", "")
+        # Letters with a dot ("Rs.5") stay and are refused: it could be 5 or 0.5.
+        .str.replace(r"^([+-]?)(?:\p{L}{0,3}\p{Sc}([+-]?[\d.,])|\p{L}{1,4}([+-]?\d))", "${1}${2}${3}")
+        .str.replace(r"(\d)[\p{L}\p{Sc}]{1,4}$", "${1}")
     )
     t, d = re.escape(thousands), re.escape(decimal)
     is_amount = bare.str.contains(rf"^[+-]?(\d{{1,3}}({t}\d{{3}})+|\d+)({d}\d*)?$|^[+-]?{d}\d+$")

@@ -101,7 +101,7 @@ def languages(text: pl.Series, otherwise: str | None, latin: str = "en") -> pl.S
 
     What is left is ``otherwise``; without it, text mostly in Latin letters is ``latin`` and the rest ``und``.
     """
-    letters = text.str.count_matches(r"\p{L}")
+    letters = text.str.count_matches(r"\p{L}").clip(lower_bound=1)
     share_han = text.str.count_matches(r"\p{Han}") / letters
     share_latin = text.str.count_matches(r"[A-Za-z]") / letters
     rest = pl.lit(otherwise) if otherwise else pl.when(share_latin >= 0.7).then(pl.lit(latin)).otherwise(pl.lit("und"))

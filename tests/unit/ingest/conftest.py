@@ -1,0 +1,32 @@
+"""What tests of the ingest room share: a real record store and a fixed clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aisle.contracts import RecordStore
+from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
+from aisle.storage.records import SqlRecords
+
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[SqlRecords]:
+    store = SqlRecords.open(tmp_path / "shop.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def bring_in(records: RecordStore) -> Callable[..., ImportReport]:
+    """``import_files`` into the test's shop at a fixed time."""
+
+    def bring(path: Path, mapping: TableMapping | str | Path | None = None, **options: object) -> ImportReport:
+        options.setdefault("config", ImportConfig())
+        return import_files([path], mapping, records, clock=lambda: NOW_MS, **options)  # type: ignore[arg-type]
+
+    return bring
