@@ -119,7 +119,7 @@ class PlacementConfig(Config):
 DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
     "search": PlacementConfig(
         sources=("lexical", "semantic"),
-        fusion=FusionConfig(method="scaled", weights={"lexical": 1.0, "semantic": 1.0}),
+        fusion=FusionConfig(method="scaled", weights={"lexical": 1.0, "semantic": 0.5}),
         kinds=tuple(ItemKind),
     ),
     "recommended-for-you": PlacementConfig(
@@ -130,7 +130,10 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
     ),
     "similar-items": PlacementConfig(sources=("item_neighbours", "semantic"), backfill=("popular",)),
     "frequently-bought-together": PlacementConfig(
-        sources=("linear", "bought_together"), backfill=("item_neighbours",), size=6
+        sources=("linear", "buy_again"),
+        fusion=FusionConfig(method="scaled", weights={"linear": 1.0, "buy_again": 0.2}),
+        backfill=("bought_together", "item_neighbours"),
+        size=6,
     ),
     "buy-it-again": PlacementConfig(sources=("buy_again",)),
     "recently-viewed": PlacementConfig(sources=("recently_viewed",)),

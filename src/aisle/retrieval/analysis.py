@@ -20,6 +20,9 @@ _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _NUMBER = r"\d+[\-\s]\d+/\d+|\d+/\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+"
 _WORD = re.compile(rf"{_NUMBER}|[{_CHINESE}]+|[^\W\d_{_CHINESE}]+|[\"']")
 
+_RUN = re.compile(rf"[{_CHINESE}]+|[^\s{_CHINESE}]+")
+_CHINESE_CHARACTER = re.compile(f"[{_CHINESE}]")
+
 _UNITS = {
     "in": ("inch", "inches", "ins", '"'),
     "ft": ("foot", "feet", "'"),
@@ -68,7 +71,7 @@ def words(text: str) -> list[str]:
         elif piece in ('"', "'"):
             if after_number:
                 found.append(_UNIT_OF[piece])
-        elif "\u3400" <= piece[0] <= "\ufaff" and not "\uac00" <= piece[0] <= "\ud7a3":
+        elif _is_chinese(piece[0]):
             found.extend(_segmented(piece))
         elif after_number and piece in _UNIT_OF:
             found.append(_UNIT_OF[piece])
@@ -77,9 +80,26 @@ def words(text: str) -> list[str]:
     return _without_size_marks(found)
 
 
+def word_starts(text: str) -> list[int]:
+    """Where words of ``text`` begin: after each blank and, in Chinese, at each word that jieba finds; ascending."""
+    starts: list[int] = []
+    for run in _RUN.finditer(text):
+        if _is_chinese(run.group()[0]):
+            with _segmenter_lock:
+                segmenter = _segmenter()
+            starts += [run.start() + first for _, first, _ in segmenter.tokenize(run.group(), HMM=False)]
+        elif run.start() == 0 or text[run.start() - 1].isspace():
+            starts.append(run.start())
+    return starts
+
+
 def stems(of_words: Sequence[str]) -> list[str]:
     """The English stem of each word (Snowball); numbers and Chinese stay as they are."""
     return [_stem(word) for word in of_words]
+
+
+def _is_chinese(character: str) -> bool:
+    return bool(_CHINESE_CHARACTER.match(character))
 
 
 def _number(piece: str) -> str:

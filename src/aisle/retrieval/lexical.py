@@ -61,13 +61,13 @@ class LexicalConfig(settings.Config):
     """Weight of a word in the description."""
     description_words: int = Field(default=200, ge=0)
     """Words of each description that are indexed; raising it costs 5 bytes a word and finds rarer matches."""
-    k1: float = Field(default=0.6, ge=0)
+    k1: float = Field(default=0.4, ge=0)
     """How much repeating a word adds; 0 means nothing. Titles are short, so less than in prose (1.2)."""
     b: float = Field(default=0.6, ge=0, le=1)
     """How much a long field is held against its words; 0 not at all."""
     coverage: float = Field(default=0.5, ge=0)
     """Power of the share of the query that was found; raising it prefers items with all the words."""
-    proximity: float = Field(default=0.2, ge=0)
+    proximity: float = Field(default=1.0, ge=0)
     """Bonus for query words that stand side by side."""
     n_corrections: int = Field(default=3, ge=0)
     """Corrections tried for a word that no item uses; 0 corrects nothing."""
@@ -151,10 +151,6 @@ class Lexical:
                 answer[known] = lexical_scores(query, rows[known], self._table, self._weighting)
             scores.append(answer)
         return scores
-
-    def correct(self, text: str) -> str | None:
-        """``text`` with words that no item uses replaced by their likeliest corrections; None if there are none."""
-        return read_query(text, self._table, self._spelling, self._config.n_corrections).corrected
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Index new items and index changed ones anew; events do not matter here."""

@@ -20,14 +20,10 @@ MAX_WORDS = 40
 
 @dataclass(frozen=True)
 class QueryWords:
-    """``groups`` in the order typed; ``joined`` are compounds of neighbours (``dish washer``: ``dishwasher``).
-
-    ``corrected`` is the query with unknown words replaced by their likeliest correction, None when nothing was.
-    """
+    """``groups`` in the order typed; ``joined`` are compounds of neighbours (``dish washer``: ``dishwasher``)."""
 
     groups: tuple[tuple[Alternative, ...], ...]
     joined: tuple[tuple[Alternative, ...], ...]
-    corrected: str | None
 
     @property
     def all_groups(self) -> tuple[tuple[Alternative, ...], ...]:
@@ -39,26 +35,19 @@ def read_query(text: str, table: TokenTable, spelling: Spelling, n_corrections: 
     """Words of ``text`` that items use; unknown ones as their corrections or the two words they are written from."""
     typed = words(text)[:MAX_WORDS]
     groups: list[tuple[Alternative, ...]] = []
-    meant: list[str] = []
     for word, stem in zip(typed, stems(typed), strict=True):
         if _is_used(stem, table):
             groups.append((Alternative(stem, 1.0),))
-            meant.append(word)
             continue
         corrections = spelling.corrections(word, n_corrections) if n_corrections else ()
         parts = spelling.split(word) if n_corrections else None
         if parts is not None and (not corrections or min(len(part) for part in parts) >= _WHOLE_WORD):
             groups.extend((Alternative(part, 1.0),) for part in stems(parts))
-            meant.extend(parts)
         elif corrections:
             groups.append(_alternatives([(c.word, c.weight) for c in corrections]))
-            meant.append(corrections[0].word)
-        else:
-            meant.append(word)
     compounds = stems([f"{first}{second}" for first, second in _neighbours(typed)])
     joined = [(Alternative(word, 1.0),) for word in dict.fromkeys(compounds) if _is_used(word, table)]
-    corrected = " ".join(meant) if meant != typed else None
-    return QueryWords(tuple(groups), tuple(joined), corrected)
+    return QueryWords(tuple(groups), tuple(joined))
 
 
 _WHOLE_WORD = 4
