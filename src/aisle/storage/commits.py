@@ -70,7 +70,7 @@ class GroupCommit:
                     break
                 self._is_led = True
                 batch, self._queue = self._queue[:_MOST_WORKS], self._queue[_MOST_WORKS:]
-            self._lead(batch)
+            self._lead(batch, ticket)
         return ticket.outcome()
 
     def close(self) -> None:
@@ -80,13 +80,13 @@ class GroupCommit:
                 self._turn.wait()
             self._connection.close()
 
-    def _lead(self, batch: list[_Ticket[Any]]) -> None:
+    def _lead(self, batch: list[_Ticket[Any]], own: _Ticket[Any]) -> None:
         try:
             self._commit(batch)
         finally:
             with self._turn:
                 # Interrupted (Ctrl-C) before the end: the others' work goes back into the queue.
-                self._queue[:0] = [ticket for ticket in batch if not ticket.is_done]
+                self._queue[:0] = [ticket for ticket in batch if not ticket.is_done and ticket is not own]
                 self._is_led = False
                 self._turn.notify_all()
 

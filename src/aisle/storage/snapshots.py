@@ -194,7 +194,8 @@ def _interactions(connection: Connection, found: pl.DataFrame) -> tuple[list[str
     found = found.with_columns(item_row=pl.Series(row_of_item[found["item_code"].to_numpy()], dtype=pl.Int32))
     found = found.drop("item_code").filter(pl.col("item_row") >= 0)
     present = np.unique(found["user_code"].to_numpy())
-    id_of_user = dict(connection.execute(select(user_codes.c.user_code, user_codes.c.user_id)).tuples().all())
+    users = connection.execute(select(user_codes.c.user_code, user_codes.c.user_id)).all()
+    id_of_user = {code: user_id for code, user_id in users}  # noqa: C416 rows are no pairs to the type checker
     user_rows = np.searchsorted(present, found["user_code"].to_numpy())
     found = found.with_columns(user_row=pl.Series(user_rows, dtype=pl.Int32), type=types_of(found["type"])).sort(
         "time_ms", "seq"

@@ -1,0 +1,175 @@
+"""Concurrent writers share transactions; a bad one harms nobody; nothing returns before it is committed."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from aisle.domain import Event, EventTable, EventType
+from aisle.errors import UnavailableError
+from aisle.storage import SqlRecords
+from aisle.storage.commits import GroupCommit
+from aisle.storage.sqlite import Database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = Database(tmp_path / "small.db", busy_timeout_seconds=0.2)
+    with made.writer() as connection, connection.begin():
+        connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)"))
+    yield made
+    made.close()
+
+
+def insert(n: int) -> Callable[[Connection], int]:
+    def work(connection: Connection) -> int:
+        connection.execute(text("INSERT INTO numbers VALUES (:n)"), {"n": n})
+        return n
+
+    return work
+
+
+def stored(database: Database) -> list[int]:
+    other = sqlite3.connect(database.path)
+    found = [row[0] for row in other.execute("SELECT n FROM numbers ORDER BY n")]
+    other.close()
+    return found
+
+
+def run_behind_a_slow_leader(commits: GroupCommit, works: list[Callable[[Connection], object]]) -> list[object]:
+    """Queue all works while a first one holds the transaction open, so that they are committed together."""
+    is_led, may_go_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        is_led.set()
+        may_go_on.wait(10)
+
+    def outcome(work: Callable[[Connection], object]) -> object:
+        try:
+            return commits.run(work)
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(works) + 1) as pool:
+        leader = pool.submit(commits.run, slow)
+        is_led.wait(10)
+        futures = [pool.submit(outcome, work) for work in works]
+        while len(commits._queue) < len(works):
+            threading.Event().wait(0.005)
+        may_go_on.set()
+        leader.result()
+        return [future.result() for future in futures]
+
+
+def count_commits(database: Database, commits: GroupCommit) -> list[str]:
+    statements: list[str] = []
+    driver = commits._connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.set_trace_callback(lambda statement: statements.append(statement) if "COMMIT" in statement else None)
+    return statements
+
+
+def test_waiting_writers_share_one_commit(database: Database) -> None:
+    commits = GroupCommit(database)
+    statements = count_commits(database, commits)
+
+    results = run_behind_a_slow_leader(commits, [insert(n) for n in range(20)])
+
+    assert results == list(range(20))
+    assert stored(database) == list(range(20))
+    assert len(statements) == 2  # the leader's and everybody else's
+
+
+def test_a_bad_batch_does_not_fail_its_neighbours(database: Database) -> None:
+    rolled_back: list[bool] = []
+    commits = GroupCommit(database, lambda: rolled_back.append(True))
+
+    def bad(connection: Connection) -> None:
+        insert(99)(connection)
+        raise ValueError("bad batch")
+
+    results = run_behind_a_slow_leader(commits, [insert(1), bad, insert(2)])
+
+    assert [results[0], results[2]] == [1, 2]
+    assert isinstance(results[1], ValueError)
+    assert stored(database) == [1, 2]
+    assert rolled_back
+
+
+def test_when_the_disk_fills_what_fits_is_stored_and_the_rest_is_told(database: Database) -> None:
+    commits = GroupCommit(database)
+    driver = commits._connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    (pages,) = driver.execute("PRAGMA page_count").fetchone()
+    driver.execute(f"PRAGMA max_page_count = {pages}")
+
+    def big(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE big AS SELECT randomblob(100000) AS b"))
+
+    results = run_behind_a_slow_leader(commits, [insert(1), big, insert(2)])
+
+    assert [results[0], results[2]] == [1, 2]
+    assert isinstance(results[1], UnavailableError)
+    assert "disk" in str(results[1])
+    assert stored(database) == [1, 2]
+
+
+def test_a_locked_database_is_unavailable_and_works_again_afterwards(database: Database) -> None:
+    commits = GroupCommit(database)
+    other = sqlite3.connect(database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(UnavailableError, match="locked by another process"):
+        commits.run(insert(1))
+    other.execute("ROLLBACK")
+
+    assert commits.run(insert(1)) == 1
+    assert stored(database) == [1]
+
+
+def test_a_call_returns_only_when_its_rows_are_on_the_disk(database: Database) -> None:
+    commits = GroupCommit(database)
+
+    def write_and_look(n: int) -> bool:
+        commits.run(insert(n))
+        return n in stored(database)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(write_and_look, range(80)))
+
+
+def test_an_interrupted_leader_leaves_the_others_to_the_next(database: Database) -> None:
+    commits = GroupCommit(database)
+
+    def interrupted(connection: Connection) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commits.run(interrupted)
+
+    assert commits.run(insert(1)) == 1
+
+
+def test_many_threads_append_events_each_exactly_once(tmp_path: Path) -> None:
+    records = SqlRecords.open(tmp_path / "shop.db")
+
+    def append(worker: int) -> int:
+        n_new = 0
+        for n in range(10):
+            shared = Event(f"u{n}", EventType.VIEW, n, "a", event_id=f"shared-{n}")
+            own = Event(f"u{worker}", EventType.VIEW, n, "a", event_id=f"{worker}-{n}")
+            n_new += records.append_events(EventTable.from_rows([shared, own])).n_new
+        return n_new
+
+    with ThreadPoolExecutor(6) as pool:
+        total = sum(pool.map(append, range(6)))
+
+    frame = records.changes_since(0).events.frame
+    assert total == frame.height == frame["event_id"].n_unique() == 70
+    records.close()

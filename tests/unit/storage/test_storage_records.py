@@ -1,0 +1,323 @@
+"""What a shop relies on when it writes and reads records: once, in order, and exactly as given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aisle.contracts import Checkpoint
+from aisle.domain import (
+    Catalogue,
+    Document,
+    DocumentTable,
+    Event,
+    EventTable,
+    EventType,
+    Item,
+    ItemKind,
+    ItemTable,
+    ItemText,
+    Slate,
+    Slot,
+    User,
+    UserTable,
+)
+from aisle.errors import ConfigError
+from aisle.storage import SqlRecords, event_writer
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[SqlRecords]:
+    store = SqlRecords.open(tmp_path / "shop.db")
+    yield store
+    store.close()
+
+
+def item(item_id: str, title: str = "A thing", **fields: object) -> Item:
+    return Item(item_id, (ItemText("en", title),), **fields)  # type: ignore[arg-type]
+
+
+def view(user_id: str, item_id: str, time_ms: int, **fields: object) -> Event:
+    return Event(user_id, EventType.VIEW, time_ms, item_id, **fields)  # type: ignore[arg-type]
+
+
+def items(*given: Item) -> ItemTable:
+    return ItemTable.from_rows(given)
+
+
+def events(*given: Event) -> EventTable:
+    return EventTable.from_rows(given)
+
+
+FULL_ITEM = Item(
+    "lamp-1",
+    (ItemText("zh", "台灯 “护眼”", "三档\n调光"), ItemText("en", 'Desk "lamp"', "dims")),
+    kind=ItemKind.ARTICLE,
+    brand="Lumen",
+    category=("Home", "Lighting > Desk"),
+    attributes={"colour": ("white", "black"), "watt": ("7",)},
+    price_minor=12_900,
+    currency="CNY",
+    cost_minor=0,
+    stock=0,
+    seller="s1",
+    image="lamp.png",
+    created_ms=1,
+    starts_ms=2,
+    ends_ms=2**53,
+    is_available=False,
+)
+FULL_EVENT = Event(
+    "u1",
+    EventType.REVIEW,
+    7,
+    "lamp-1",
+    "e-1",
+    2,
+    100,
+    "CNY",
+    4.7,
+    "“好”\x1f",
+    "台灯",
+    "s",
+    "b",
+    "sl",
+    3,
+    "home",
+    "web",
+    "tv",
+    "SH",
+)
+
+
+def test_items_come_back_as_they_were_given_in_the_order_asked(records: SqlRecords) -> None:
+    records.append_items(items(item("plain"), FULL_ITEM))
+
+    assert records.read_items(["lamp-1", "nothing", "plain"]) == [FULL_ITEM, item("plain")]
+
+
+def test_an_unchanged_item_gets_no_sequence_number_and_a_changed_one_keeps_its_row(records: SqlRecords) -> None:
+    first = records.append_items(items(item("a"), item("b")))
+    again = records.append_items(items(item("b"), item("a")))
+    changed = records.append_items(items(item("c"), item("a", "Another title")))
+
+    assert (first.n_new, first.seq) == (2, 2)
+    assert (again.n_new, again.n_changed, again.n_duplicate, again.seq) == (0, 0, 2, 2)
+    assert (changed.n_new, changed.n_changed, changed.seq) == (1, 1, 4)
+    catalogue = Catalogue()
+    for page in records.read_catalogue():
+        catalogue.extend(page)
+    assert catalogue.item_ids == ["a", "b", "c"]
+    assert records.snapshot().items.frame["item_id"].to_list() == ["a", "b", "c"]
+
+
+def test_of_one_item_twice_in_a_batch_the_last_counts(records: SqlRecords) -> None:
+    appended = records.append_items(items(item("a", "old"), item("b"), item("a", "new")))
+
+    assert (appended.n_new, appended.n_duplicate) == (2, 1)
+    assert [found.title for found in records.read_items(["a"])] == ["new"]
+    assert records.snapshot().items.frame["item_id"].to_list() == ["a", "b"]
+
+
+def test_users_documents_and_slates_come_back_as_they_were_given(records: SqlRecords) -> None:
+    user = User("u1", "f", "30-39", "SH", "zh", ("web", "app"), {"member": ("gold",)}, 5)
+    document = Document("returns", "Returns", "Within 7 days.", "policy", "en", "https://shop/returns", 9)
+    slate = Slate(
+        "s1", "home", 5, (Slot("a", -0.1, 1 / 3, {"linear": 1e-9}), Slot("b", 0.0, 1.0)), "u1", "灯", ("c",), {"m": "1"}
+    )
+
+    records.append_users(UserTable.from_rows([user, User("bare")]))
+    records.append_documents(DocumentTable.from_rows([document]))
+    appended = records.append_slates([slate, slate])
+
+    assert records.read_user("u1") == user
+    assert records.read_user("bare") == User("bare")
+    assert records.read_user("nobody") is None
+    assert list(records.read_documents().rows()) == [document]
+    assert (appended.n_new, appended.n_duplicate) == (1, 1)
+    assert records.read_slate("s1") == slate
+    assert records.read_slate("s2") is None
+
+
+def test_an_event_comes_back_as_it_was_given(records: SqlRecords) -> None:
+    bare = Event("u2", EventType.SEARCH, 8, query="lamp")
+    records.append_events(events(FULL_EVENT, bare))
+
+    assert list(records.changes_since(0).events.rows()) == [FULL_EVENT, bare]
+
+
+def test_an_event_is_stored_once_however_often_it_is_sent(records: SqlRecords) -> None:
+    named, nameless = view("u", "a", 1, event_id="e"), view("u", "a", 1)
+
+    first = records.append_events(events(named, nameless, named, nameless))
+    again = records.append_events(events(nameless, view("u", "a", 2), view("other", "z", 99, event_id="e")))
+
+    assert (first.n_new, first.n_duplicate) == (2, 2)
+    assert (again.n_new, again.n_duplicate) == (1, 2)
+    assert records.counts()["events"] == 3
+
+
+def test_events_of_unknown_items_wait_and_are_read_when_the_item_arrives(records: SqlRecords) -> None:
+    early = records.append_events(events(view("u", "late", 1), view("u", "never", 2), view("v", "late", 3)))
+    arrived = records.append_items(items(item("late")))
+    after = records.append_events(events(view("u", "late", 9)))
+
+    assert early.n_waiting == 3
+    assert after.n_waiting == 0
+    assert records.counts()["waiting_events"] == 1
+    assert [event.time_ms for event in records.read_waiting_events(["late"], arrived.seq).rows()] == [1, 3]
+    assert [event.time_ms for event in records.read_waiting_events(["late"], 1).rows()] == [1]
+    assert len(records.read_waiting_events(["unheard-of"], arrived.seq)) == 0
+    assert records.snapshot().interactions["time_ms"].to_list() == [1, 3, 9]
+
+
+def test_a_users_last_events_come_oldest_first_by_time_and_then_arrival(records: SqlRecords) -> None:
+    records.append_events(
+        events(
+            view("u", "a", 30),
+            view("u", "b", 10),
+            Event("u", EventType.SEARCH, 40, query="no item"),
+            view("v", "c", 5),
+            view("u", "d", 30),
+            view("u", "e", 20),
+        )
+    )
+
+    found = list(records.read_user_events(["v", "u", "nobody", "v"], 3).rows())
+
+    assert [(event.user_id, event.item_id) for event in found] == [("v", "c"), ("u", "e"), ("u", "a"), ("u", "d")]
+
+
+def test_events_in_the_tail_of_a_bulk_import_are_found_like_all_others(
+    records: SqlRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.append_events(events(view("u", "a", 1), view("u", "b", 5)))
+    monkeypatch.setattr(event_writer, "SMALL_APPEND", 0)
+    bulk = events(view("u", "c", 3), view("u", "d", 9), view("v", "e", 4))
+    records.append_events(bulk)
+
+    def last(user_id: str, limit: int) -> list[str | None]:
+        return [event.item_id for event in records.read_user_events([user_id], limit).rows()]
+
+    assert last("u", 3) == ["c", "b", "d"]
+    assert last("v", 3) == ["e"]
+    assert records.append_events(bulk).n_duplicate == 3
+    assert records.append_events(events(view("u", "a", 1))).n_duplicate == 1
+
+
+def test_many_users_are_read_in_one_go(records: SqlRecords) -> None:
+    records.append_events(events(*(view(f"u{n % 1500}", f"i{n}", n) for n in range(4500))))
+
+    found = records.read_user_events([f"u{n}" for n in reversed(range(1500))], 2)
+
+    assert len(found) == 3000
+    assert found.frame["item_id"].to_list()[:4] == ["i2999", "i4499", "i2998", "i4498"]
+
+
+def test_the_change_feed_gives_every_change_once_and_in_order(records: SqlRecords) -> None:
+    records.append_items(items(item("a"), item("b")))
+    records.append_events(events(view("u", "a", 1), view("u", "b", 2), view("u", "a", 3)))
+    records.append_items(items(item("a", "changed")))
+
+    seq, seen, pages = 0, [], 0
+    while True:
+        changes = records.changes_since(seq, limit=2)
+        seen += [found.title for found in changes.items.rows()] + [event.time_ms for event in changes.events.rows()]
+        seq, pages = changes.seq, pages + 1
+        if changes.is_complete:
+            break
+
+    assert seen == ["A thing", 1, 2, 3, "changed"]  # "a" is given once, as it is now, at its newest number
+    assert pages == 3
+    assert seq == records.counts()["seq"] == 6
+    assert records.changes_since(seq).is_complete
+
+
+def test_a_checkpoint_is_kept_with_its_rows_and_never_moves_back(records: SqlRecords) -> None:
+    assert records.read_checkpoint("file", "f1") is None
+    records.append_items(items(item("a")), Checkpoint("file", "f1", 10))
+    records.append_events(events(view("u", "a", 1)), Checkpoint("file", "f1", 20))
+    records.append_events(events(view("u", "a", 1)), Checkpoint("file", "f1", 15))
+
+    assert records.read_checkpoint("file", "f1") == Checkpoint("file", "f1", 20)
+    assert records.read_checkpoint("file", "f2") is None
+
+
+def test_query_counts_are_of_honest_searches(records: SqlRecords) -> None:
+    def search(user_id: str, query: str) -> Event:
+        return Event(user_id, EventType.SEARCH, 1, query=query)
+
+    table = events(search("a", "lamp"), search("b", "lamp"), search("a", "desk"), search("robot", "spam"))
+    suspects = EventTable.from_frame(table.frame.with_columns(is_suspect=table.frame["user_id"] == "robot"))
+    records.append_events(suspects)
+
+    assert list(records.read_query_counts().items()) == [("lamp", 2), ("desk", 1)]
+    assert records.counts()["suspect_events"] == 1
+
+
+def test_erasing_a_user_leaves_nothing_of_him(records: SqlRecords, tmp_path: Path) -> None:
+    secret = "Zaphod-Beeblebrox"
+    records.append_items(items(item("a")))
+    records.append_users(UserTable.from_rows([User(secret, region="SH")]))
+    records.append_events(events(view(secret, "a", 1), view(secret, "later", 2), view("other", "a", 3)))
+    records.append_slates([Slate("s1", "home", 5, (Slot("a", 1.0, 1.0),), secret, "my secret query", ("a",))])
+
+    n_rows = records.erase_user(secret)
+
+    assert n_rows == 5  # profile, two events, one of them waiting, one slate
+    assert records.read_user(secret) is None
+    assert len(records.read_user_events([secret], 10)) == 0
+    assert records.counts()["waiting_events"] == 0
+    assert records.snapshot().user_ids == ["other"]
+    slate = records.read_slate("s1")
+    assert slate is not None
+    assert (slate.user_id, slate.query, slate.item_ids) == (None, None, ("a",))
+    assert records.erase_user(secret) == 0
+    records.close()
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or secret.encode() not in path.read_bytes()
+
+
+def test_an_erased_user_who_returns_starts_anew(records: SqlRecords) -> None:
+    records.append_events(events(view("u", "a", 1), view("v", "a", 2)))
+    records.erase_user("u")
+
+    again = records.append_events(events(view("u", "a", 1)))
+
+    assert (again.n_new, again.n_duplicate) == (1, 0)
+    assert [event.user_id for event in records.read_user_events(["u", "v"], 5).rows()] == ["u", "v"]
+
+
+def test_a_closed_store_opens_again_with_everything(tmp_path: Path) -> None:
+    first = SqlRecords.open(tmp_path / "shop.db")
+    first.append_items(items(FULL_ITEM))
+    first.append_events(events(FULL_EVENT))
+    first.close()
+
+    second = SqlRecords.open(f"sqlite:///{tmp_path / 'shop.db'}")
+
+    assert second.read_items(["lamp-1"]) == [FULL_ITEM]
+    assert second.append_events(events(FULL_EVENT)).n_duplicate == 1
+    second.close()
+
+
+def test_two_stores_on_one_file_see_and_continue_each_others_work(tmp_path: Path) -> None:
+    one, two = SqlRecords.open(tmp_path / "shop.db"), SqlRecords.open(tmp_path / "shop.db")
+    one.append_items(items(item("a")))
+    one.append_events(events(view("u", "a", 1)))
+    two.append_events(events(view("u", "a", 1), view("u", "a", 2)))
+    one.erase_user("u")
+    appended = two.append_events(events(view("u", "a", 1), view("w", "b", 3)))
+
+    assert (appended.n_new, appended.n_duplicate) == (2, 0)
+    assert [event.user_id for event in one.read_user_events(["u", "w"], 5).rows()] == ["u", "w"]
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("address", ["postgresql://host/db", "{}/absent/shop.db"])
+def test_an_address_that_cannot_be_used_is_refused(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"not known|does not exist"):
+        SqlRecords.open(address.format(tmp_path))
