@@ -61,7 +61,7 @@ class LinearConfig(Config):
     """Weight of the user's history when the request is about items of its own (a page, a basket)."""
     n_kept: int = Field(default=300, ge=1)
     """Entries kept for each item: 300 lose nothing measurable. Raising it costs memory and time in proportion."""
-    exact_limit: int = Field(default=15_000, ge=0)
+    exact_limit: int = Field(default=20_000, ge=0)
     """Catalogues up to this many items are solved exactly (4 bytes times its square of memory), larger ones item by
     item over ``n_neighbours``."""
     n_neighbours: int = Field(default=100, ge=1)

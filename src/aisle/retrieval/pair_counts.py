@@ -69,12 +69,15 @@ class PairCounts:
         }
 
     def partners(self, item_row: int) -> tuple[Integers, Float64]:
-        """Items met together with ``item_row`` and how often; each once, rows ascending."""
+        """Items met together with ``item_row`` and how often; each once, in any order."""
         found: list[tuple[NDArray, NDArray]] = []
         for matrix in (self.pairs, self.recent):
             if item_row < len(matrix.indptr) - 1:
                 span = slice(matrix.indptr[item_row], matrix.indptr[item_row + 1])
                 found.append((matrix.indices[span], matrix.data[span]))
+        filled = [part for part in found if len(part[0])]
+        if len(filled) == 1:  # nothing new since the fit, by far the usual case
+            return filled[0][0].astype(np.int64), filled[0][1].astype(np.float64)
         rows = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, np.int64)
         counts = np.concatenate([counts for _, counts in found]) if found else np.empty(0)
         unique, position = np.unique(rows, return_inverse=True)
