@@ -122,7 +122,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy_and_does_nothing() -> None:
-    heavy = ("torch", "transformers", "matplotlib", "openai", "onnxruntime", "jieba", "faiss")
+    heavy = ("torch", "transformers", "matplotlib", "openai", "onnxruntime")
     code = f"""
 import sys, threading, os, logging, polars
 before = dict(os.environ)

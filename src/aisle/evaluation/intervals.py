@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from aisle.errors import DataError
 
@@ -142,8 +142,8 @@ def _corrected(
     share = ((means < value).mean() + (means <= value).mean()) / 2.0
     if not 0.0 < share < 1.0:
         return tails
-    bias = norm.ppf(share)
+    bias = ndtri(share)
     distance = (values - value) / np.ptp(values)  # the acceleration has no unit; scaled, tiny values do not underflow
     acceleration = (distance**3).sum() / (6.0 * (distance**2).sum() ** 1.5)
-    shifted = bias + norm.ppf(tails)
-    return norm.cdf(bias + shifted / (1.0 - acceleration * shifted))
+    shifted = bias + ndtri(tails)
+    return ndtr(bias + shifted / (1.0 - acceleration * shifted))

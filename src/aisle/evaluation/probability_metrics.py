@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from aisle.errors import DataError
 
@@ -39,7 +38,9 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     n_zeros = len(truth) - n_ones
     if not n_ones or not n_zeros:
         return float("nan")
-    rank_sum = float(rankdata(score)[truth].sum())
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    mid_ranks = np.cumsum(counts) - (counts - 1) / 2.0  # of each distinct score, the lowest score having rank 1
+    rank_sum = float(mid_ranks[place][truth].sum())
     return (rank_sum - n_ones * (n_ones + 1) / 2.0) / (n_ones * n_zeros)
 
 
@@ -76,8 +77,9 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, n_bins: int = 10) -
     truth, predicted = _probabilities(labels, probabilities)
     if not len(truth):
         return Reliability(np.empty(0), np.empty(0), np.empty(0, np.int64))
-    lowest_rank = rankdata(predicted, method="min") - 1.0  # equal predictions get equal ranks, so equal bins
-    bins = np.minimum((lowest_rank * n_bins / len(truth)).astype(np.int64), n_bins - 1)
+    _, place, sizes = np.unique(predicted, return_inverse=True, return_counts=True)
+    n_below = (np.cumsum(sizes) - sizes)[place]  # the same for equal predictions, so they share a bin
+    bins = n_below * n_bins // len(truth)
     counts = np.bincount(bins, minlength=n_bins)
     is_used = counts > 0
     sums = np.bincount(bins, weights=predicted, minlength=n_bins)
