@@ -65,7 +65,7 @@ def import_(
 
       zcat events.jsonl.gz | aisle import myshop - --format jsonl
 
-    Exit status 1 when a file could not be read to its end.
+    Exit status 1 when a file could not be read to its end, or nothing at all was accepted.
     """
     if guess:
         with told_errors():
@@ -85,4 +85,7 @@ def import_(
         err.print(
             "[red]not everything was read; mend the file and run the same command again, it goes on from there[/]"
         )
+        raise typer.Exit(1)
+    if report.n_refused and not report.n_stored:
+        err.print("[red]nothing was accepted; see what is allowed above, and describe the columns in a mapping[/]")
         raise typer.Exit(1)
