@@ -170,12 +170,12 @@ def peers(ground: Ground, rng: np.random.Generator) -> dict[str, Lists]:
     shown.data = np.ones_like(shown.data)
     popularity = np.asarray(shown.sum(axis=0)).ravel()
     inverse = sp.diags(1.0 / np.sqrt(np.maximum(popularity, 1.0)))
-    cosine = (inverse @ (shown.T @ shown) @ inverse).tolil()
-    cosine.setdiag(0.0)
+    cosine = inverse @ (shown.T @ shown) @ inverse
+    cosine = cosine - sp.diags(cosine.diagonal())
     n_users, n_products = ground.may_show.shape
     scores = {
         "popularity": np.broadcast_to(popularity, (n_users, n_products)),
-        "item_cosine": (shown.tocsr()[ground.user_rows] @ cosine.tocsr()).toarray(),
+        "item_cosine": (shown.tocsr()[ground.user_rows] @ cosine).toarray(),
         "random": rng.random((n_users, n_products)),
     }
     return {name: best_rows(np.where(ground.may_show, score, -np.inf)) for name, score in scores.items()}

@@ -217,6 +217,21 @@ def test_seasons_move_what_is_bought():
     assert winter > 3 * summer
 
 
+def test_visits_of_the_same_days_look_for_the_same_things(history):
+    """Errands: two searches of a user within five days share their category more often than two a season apart."""
+    leaf = history.shop.assortment.leaf[history.shown["item"].to_numpy()]
+    searches = (
+        history.shown.with_columns(pl.Series("leaf", leaf))
+        .filter((pl.col("placement") == SEARCH) & (pl.col("position") == 0))
+        .select("user", "day", "leaf")
+    )
+    pairs = searches.join(searches, on="user").filter(pl.col("day") < pl.col("day_right"))
+    gap = pairs["day_right"] - pairs["day"]
+    is_same = pairs["leaf"] == pairs["leaf_right"]
+
+    assert is_same.filter(gap <= 5).mean() > 1.5 * is_same.filter(gap > 60).mean()
+
+
 def test_tastes_drift_by_the_configured_angle():
     shop = simulate("tiny", seed=0)
     truth = shop.truth_at_start

@@ -25,6 +25,8 @@ HOME_SHARE = 0.6
 """Share of visits that look at the home page."""
 MORE_SEARCHES = 0.7
 """Mean number of searches of a visit beyond the first."""
+ON_ERRAND = 0.4
+"""Share of searches of users with an errand that are about it, beyond those that would be anyway."""
 REMINDED = 0.35
 """Chance a day that somebody with something used up comes by because of it."""
 CONTENT_SLOT = 3
@@ -124,9 +126,12 @@ def think_of_queries(
 def _category_in_mind(
     truth: Truth, users: NDArray[np.integer], day: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """One leaf for each user, drawn by interest a little flattened, so that most of a shop is visited."""
+    """The user's errand, or one leaf drawn by interest a little flattened, so that most of a shop is visited."""
     interest = 0.8 * truth.category_interest(users, day)
-    return np.argmax(interest + rng.gumbel(0.0, 1.0, interest.shape), axis=1)
+    browsed = np.argmax(interest + rng.gumbel(0.0, 1.0, interest.shape), axis=1)
+    errand = truth.population.errand_on(users, day).astype(np.int64)
+    on_errand = (errand >= 0) & (rng.random(len(users)) < ON_ERRAND)
+    return np.where(on_errand, errand, browsed)
 
 
 def _again(truth: Truth, visits: Visits, due_users: NDArray[np.int64], due_leaves: NDArray[np.int64]) -> ShownLists:

@@ -59,6 +59,9 @@ class SimulationConfig(Config):
     """Loss of purchase log-odds for each e-fold of price above a user's budget."""
     examination_decay: float = Field(default=0.7, ge=0)
     """Position bias: the item at 0-based position p is examined with probability (1 + p) ** -decay."""
+    errand: float = 2.2
+    """Pull of the category a user shops for during some days, and half as much of what goes with it; raising it makes
+    the latest events tell more."""
     season: float = 1.0
     """Multiplies the seasons of the vocabulary."""
     trend: float = 1.6

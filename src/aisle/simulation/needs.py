@@ -38,6 +38,8 @@ class Needs:
     cycle_days: NDArray[np.float32]
     sources: NDArray[np.int64]
     """(n_leaves, s) leaves whose purchase calls for this one, -1 padded."""
+    kinship: NDArray[np.float32]
+    """(n_leaves, n_leaves): 1 for the same leaf, a half where the column goes with the row, else 0."""
 
     @classmethod
     def of_nobody(cls, vocabulary: Vocabulary, n_users: int) -> Needs:
@@ -52,12 +54,13 @@ class Needs:
             last_day=np.full((n_users, n_leaves), -np.inf, dtype=np.float32),
             last_item=np.full((n_users, n_leaves), -1, dtype=np.int32),
             cycle_days=np.array([leaf.cycle_days for leaf in vocabulary.leaves], dtype=np.float32),
+            kinship=(0.5 * vocabulary.together_matrix() + np.eye(n_leaves)).astype(np.float32),
             sources=np.array([[*sources, *[-1] * (width - len(sources))] for sources in calls], dtype=np.int64),
         )
 
     def copy(self) -> Needs:
         """The same state, to be changed apart."""
-        return Needs(self.last_day.copy(), self.last_item.copy(), self.cycle_days, self.sources)
+        return Needs(self.last_day.copy(), self.last_item.copy(), self.cycle_days, self.sources, self.kinship)
 
     def record(
         self,

@@ -2,8 +2,9 @@
 
 Enters: rows of users and items, a time, positions, relevance to a query. Leaves: probabilities. The log-odds of a
 click, once the item is examined, are a sum: the user's interest in the category, taste meeting style, favourite brands,
-what everybody thinks of the item, season, trend, novelty, price against budget, and what earlier purchases call for.
-The log-odds of a purchase after a click weigh the same reasons differently: price counts more, looks count less.
+what everybody thinks of the item, the errand of the day, season, trend, novelty, price against budget, and what earlier
+purchases call for. The log-odds of a purchase after a click weigh the same reasons differently: price counts more,
+looks count less.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Reasons:
     style: Floats
     brand: Floats
     appeal: Floats
+    errand: Floats
     moment: Floats
     over_budget: Floats
     need: Floats
@@ -118,9 +120,19 @@ class Truth:
         )
 
     def category_interest(self, user_rows: NDArray[np.integer], day: float) -> Floats:
-        """Log-odds of users' interest in every leaf category on ``day``, season included, (n, n_leaves)."""
+        """Log-odds of users' interest in every leaf category on ``day``, season and errand included, (n, n_leaves)."""
         interest = self.config.taste_in_category * (self.taste(user_rows, day) @ self.assortment.centre.T)
-        return interest + self.population.interest[user_rows] + self.season(np.asarray([day]))
+        leaves = np.arange(self.vocabulary.n_leaves)
+        errand = self.errand_pull(np.asarray(user_rows)[:, None], leaves[None, :], day)
+        return interest + self.population.interest[user_rows] + self.season(np.asarray([day])) + errand
+
+    def errand_pull(
+        self, user_rows: NDArray[np.integer], leaf: NDArray[np.integer], day: NDArray[np.floating] | float
+    ) -> Floats:
+        """Log-odds of what users shop for on ``day``: its category in full, what goes with it by half; broadcasts."""
+        wanted = self.population.errand_on(user_rows, day)
+        share = self.needs.kinship[wanted, leaf] * (wanted >= 0)
+        return (self.config.errand * share).astype(np.float32)
 
     def season(self, day: NDArray[np.floating]) -> Floats:
         """Log-odds of the season for every leaf category on each day, (n, n_leaves)."""
@@ -154,6 +166,7 @@ class Truth:
             style=config.taste_in_style * np.einsum("nd,nd->n", taste, items.style[item_rows]),
             brand=(config.brand_loyalty * is_favourite).astype(np.float32),
             appeal=items.appeal[item_rows],
+            errand=self.errand_pull(user_rows, leaf, day),
             moment=(season + novelty + self.trend(item_rows, day)).astype(np.float32),
             over_budget=np.maximum(items.relative_price[item_rows] - users.budget[user_rows], 0.0),
             need=self.needs.pull(user_rows, item_rows, day, items, users, config),
@@ -187,7 +200,12 @@ class Truth:
         searched = np.where(np.isnan(relevance), 0.0, np.interp(relevance, range(4), RELEVANCE_GAIN))
         logit = self.config.click_level + reasons.interest + reasons.style + reasons.brand + reasons.appeal
         logit = (
-            logit + reasons.moment + reasons.need + searched - 0.4 * self.config.price_aversion * reasons.over_budget
+            logit
+            + reasons.errand
+            + reasons.moment
+            + reasons.need
+            + searched
+            - 0.4 * self.config.price_aversion * reasons.over_budget
         )
         logit = logit - self.assortment.is_sold_out(item_rows, day)
         return np.where(self.assortment.is_live(item_rows, day), sigmoid(logit), 0.0).astype(np.float32)
@@ -195,7 +213,7 @@ class Truth:
     def conversion(self, reasons: Reasons, item_rows: NDArray[np.integer], day: NDArray[np.floating]) -> Floats:
         """Purchase probability after a click; 0 for what cannot be bought."""
         logit = self.config.purchase_level + 0.3 * reasons.interest + 0.4 * reasons.style + 0.5 * reasons.brand
-        logit = logit + 0.5 * reasons.appeal + 0.3 * reasons.moment + 0.8 * reasons.need
+        logit = logit + 0.5 * reasons.appeal + 0.3 * (reasons.errand + reasons.moment) + 0.8 * reasons.need
         logit = logit - self.config.price_aversion * reasons.over_budget
         items = self.assortment
         can_buy = (

@@ -21,6 +21,12 @@ AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 REGIONS = ("north", "east", "south", "west", "central")
 PLATFORMS = ("web", "app", "mini-program")
 N_FAVOURITES = 4
+ERRAND_DAYS = 10.0
+"""How long a user shops for the same thing."""
+ERRAND_SHARE = 0.75
+"""Share of the time that a user has an errand at all."""
+DAYS_AHEAD = 90
+"""Days after the history for which errands are laid out; then they start over."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,10 @@ class Population:
 
     ``taste_now`` and ``taste_later`` (n, d) float32 are orthogonal unit vectors: a user's taste starts at the first and
     turns slowly towards the second. ``interest`` (n, n_leaves) float32 are log-odds that taste does not explain.
-    ``budget`` is the log of the relative price a user is at ease with, ``visit_rate`` visits a day, ``household`` how
-    fast things are used up (1 is average), ``favourites`` (n, 4) brand codes.
+    ``errand`` (n, periods) int16 is the leaf shopped for in each period of ``ERRAND_DAYS``, -1 for none; a user's
+    periods begin ``errand_offset`` days early. ``budget`` is the log of the relative price a user is at ease with,
+    ``visit_rate`` visits a day, ``household`` how fast things are used up (1 is average), ``favourites`` (n, 4) brand
+    codes.
     """
 
     gender: NDArray[np.int8]
@@ -42,6 +50,8 @@ class Population:
     taste_now: NDArray[np.float32]
     taste_later: NDArray[np.float32]
     interest: NDArray[np.float32]
+    errand: NDArray[np.int16]
+    errand_offset: NDArray[np.float32]
     favourites: NDArray[np.int32]
     budget: NDArray[np.float32]
     household: NDArray[np.float32]
@@ -52,6 +62,11 @@ class Population:
     def n_users(self) -> int:
         """Number of users."""
         return len(self.gender)
+
+    def errand_on(self, user_rows: NDArray[np.integer], day: NDArray[np.floating] | float) -> NDArray[np.int16]:
+        """The leaf each user shops for on ``day``, -1 for none; broadcasts."""
+        period = np.floor((day + self.errand_offset[user_rows]) / ERRAND_DAYS).astype(np.int64)
+        return self.errand[user_rows, period % self.errand.shape[1]]
 
     def ids(self) -> pl.Series:
         """The users' ids, by row."""
@@ -107,6 +122,8 @@ def draw_population(vocabulary: Vocabulary, assortment: Assortment, config: Simu
         taste_now=now,
         taste_later=later,
         interest=interest,
+        errand=_errands(config, config.taste_in_category * (now @ assortment.centre.T) + interest, rng),
+        errand_offset=rng.uniform(0.0, ERRAND_DAYS, n).astype(np.float32),
         favourites=_favourites(now, assortment, rng),
         budget=(rng.normal(0.0, 0.45, n) + 0.06 * np.minimum(age, 4)).astype(np.float32),
         household=np.exp(rng.normal(0.0, 0.15, n)).astype(np.float32),
@@ -124,3 +141,15 @@ def _favourites(taste: NDArray[np.float32], assortment: Assortment, rng: np.rand
     suits = np.einsum("ud,ukd->uk", taste, unit(style)[offered]) + rng.normal(0.0, 0.3, offered.shape)
     best = np.argsort(-suits, axis=1)[:, :N_FAVOURITES]
     return np.take_along_axis(offered, best, axis=1).astype(np.int32)
+
+
+def _errands(config: SimulationConfig, interest: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int16]:
+    """Errands of each user and period, drawn by interest (n, n_leaves) a little flattened. (n, periods)."""
+    n_periods = int(np.ceil((config.n_days + DAYS_AHEAD) / ERRAND_DAYS))
+    chance = np.cumsum(np.exp(0.8 * (interest - interest.max(axis=1, keepdims=True))), axis=1)
+    errand = np.empty((len(interest), n_periods), dtype=np.int16)
+    for period in range(n_periods):
+        at = rng.random((len(interest), 1)) * chance[:, -1:]
+        errand[:, period] = (chance <= at).sum(axis=1).clip(max=interest.shape[1] - 1)
+    errand[rng.random(errand.shape) >= ERRAND_SHARE] = -1
+    return errand
