@@ -293,30 +293,23 @@ def _nothing(columns: _Columns, dtype: Any) -> pl.Series:
 
 def _settle_money(columns: _Columns, target: str, config: CleaningConfig) -> None:
     """``price`` in major units and ``currency`` to ``price_minor``; a price always has a currency."""
-    currency = columns.read.get("currency")
+    minor_name = f"{target}_minor"
+    if target not in columns.read and minor_name not in columns.read:
+        return
+    currency = columns.read.get("currency", _nothing(columns, pl.String))
     if target in columns.read:
         raw = columns.frame[target]
-        known = [pl.lit(currency)] if currency is not None else []
-        currency = pl.select(
-            pl.coalesce([*known, pl.lit(currencies_in(raw)), pl.lit(config.currency)]).alias("currency")
-        ).to_series()
-        if len(currency) != len(raw):
-            currency = currency.new_from_index(0, len(raw))
-        minor = minor_units(columns.read[target], currency)
-        columns.refuse(
-            (minor > config.largest_price_minor).fill_null(False), target, raw,
-            f"at most {config.largest_price_minor} minor units",
-        )  # fmt: skip
-        columns.read[f"{target}_minor"] = minor
-    minor = columns.read.get(f"{target}_minor")
-    if minor is not None:
-        standing = (
-            currency if currency is not None else pl.Series([None], dtype=pl.String).new_from_index(0, len(minor))
-        )
-        columns.read["currency"] = pl.select(
-            pl.when(minor.is_not_null()).then(pl.coalesce(pl.lit(standing), pl.lit(config.currency)))
-            .otherwise(pl.lit(standing)).alias("currency")
-        ).to_series()  # fmt: skip
+        currency = _first_of(currency, currencies_in(raw))
+        minor = minor_units(columns.read[target], currency.fill_null(config.currency))
+        limit = config.largest_price_minor
+        columns.refuse((minor > limit).fill_null(False), target, raw, f"at most {limit} minor units")
+        columns.read[minor_name] = minor
+    has_price = columns.read[minor_name].is_not_null()
+    columns.read["currency"] = currency.zip_with(~has_price, currency.fill_null(config.currency))
+
+
+def _first_of(*values: pl.Series) -> pl.Series:
+    return pl.select(pl.coalesce([pl.lit(value) for value in values])).to_series()
 
 
 def _settle_times(columns: _Columns, *names: str) -> None:
@@ -367,7 +360,7 @@ def _language(columns: _Columns, mapping: TableMapping, config: CleaningConfig, 
     given = columns.read.get("language")
     if given is None:
         return told.fill_null(UNKNOWN_LANGUAGE)
-    return pl.select(pl.coalesce(pl.lit(given), pl.lit(told), pl.lit(UNKNOWN_LANGUAGE))).to_series()
+    return _first_of(given, told).fill_null(UNKNOWN_LANGUAGE)
 
 
 def _build_users(columns: _Columns, mapping: TableMapping, config: CleaningConfig) -> None:
@@ -395,9 +388,7 @@ def _build_documents(columns: _Columns, mapping: TableMapping, config: CleaningC
     _require(columns, "document_id", "text")
     title = columns.read.get("title")
     head = columns.read["text"].str.split("\n").list.first().str.slice(0, 120)
-    columns.read["title"] = pl.select(
-        pl.coalesce([*([pl.lit(title)] if title is not None else []), pl.lit(head)])
-    ).to_series()
+    columns.read["title"] = head if title is None else _first_of(title, head)
     columns.read["language"] = _language(columns, mapping, config, columns.read["text"])
     _settle_times(columns, "updated")
 

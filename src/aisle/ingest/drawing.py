@@ -177,7 +177,9 @@ def _steps(frame: pl.DataFrame, field: Field) -> pl.Series:
 def _bands(values: pl.Series, edges: tuple[int, ...]) -> pl.Series:
     between = [f"{low}-{high - 1}" for low, high in pairwise(edges)]
     labels = [f"under-{edges[0]}", *between, f"{edges[-1]}+"]
-    return values.cut(list(edges), labels=labels, left_closed=True).cast(pl.String)
+    places = pl.Series(edges, dtype=pl.Float64).search_sorted(values.fill_null(0.0), side="right")
+    named = places.replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
+    return pl.select(pl.when(values.is_not_null()).then(named)).to_series()
 
 
 def _hashes(columns: list[pl.Series]) -> pl.Series:

@@ -22,8 +22,8 @@ from aisle.ingest.sources import Source, find_sources
 from aisle.ingest.targets import REQUIRED, TABLES
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
-    "user_id": ("user", "customer", "visitor", "household", "reviewer", "userpseudo", "member", "buyer", "uid"),
-    "item_id": ("item", "product", "productu", "sku", "asin", "stockcode", "goods", "movie", "clothing", "pid"),
+    "user_id": ("user", "customer", "visitor", "household", "reviewer", "userpseudo", "member", "buyer", "u"),
+    "item_id": ("item", "product", "productu", "sku", "asin", "stockcode", "goods", "movie", "clothing", "p"),
     "document_id": ("document", "doc", "faq", "page"),
     "event_id": ("event",),
     "title": ("title", "name", "producttitle", "productname", "itemname", "movietitle", "question", "heading"),

@@ -85,8 +85,8 @@ def _spelled_out(batch: pa.RecordBatch, name: str) -> pa.Table:
     columns: list[pa.Array] = []
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
-            lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
-            n_bytes += pc.sum(lengths).as_py() or 0
+            lengths = pc.call_function("binary_length", [column.dictionary]).take(column.indices)
+            n_bytes += lengths.sum().as_py() or 0
             if n_bytes > 2 * _BATCH_BYTES:
                 raise DataError(
                     f"{name}: {batch.num_rows} rows spell out to more than {2 * _BATCH_BYTES} bytes; shorten its texts",
