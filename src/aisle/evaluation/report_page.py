@@ -29,7 +29,6 @@ def page_html(report: Report, language: Language = "en") -> str:
         words=WORDS[language],
         level=percent(report.level),
         facts=facts_of(report, language),
-        all_metrics=metrics,
         metric_tables=metric_tables(report),
         totals=totals,
         best={metric: best_of(report, metric) for metric in metrics},

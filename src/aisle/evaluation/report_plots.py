@@ -18,8 +18,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0f6fb8", "#d1620b", "#12805c", "#a3338c", "#8a6d00", "#4b4fc7", "#b3261e", "#3d6b7d")
-"""One a system, in order; told apart by people with common colour blindness and readable on white."""
+COLOURS = (
+    "#0f6fb8",
+    "#d1620b",
+    "#12805c",
+    "#a3338c",
+    "#8a6d00",
+    "#4b4fc7",
+    "#b3261e",
+    "#3d6b7d",
+    "#7a5c3e",
+    "#5b8c00",
+    "#c2185b",
+    "#111827",
+)
+"""One a system, in order, readable on white; every plot names its systems as well."""
 _INK = "#334155"
 _FAINT = "#cbd5e1"
 _ROW_INCHES = 0.34

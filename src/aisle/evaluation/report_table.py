@@ -117,23 +117,26 @@ def _lists(report: Report, language: Language) -> Table:
 
 
 def _differences(report: Report, language: Language) -> Table:
+    """The accuracy at the longest cut-off; the page and the JSON have every metric."""
     words = WORDS[language]
-    names = [system.name for system in report.systems if system.name != report.baseline]
+    metrics = metric_tables(report)[len(report.cutoffs) - 1]
     table = Table(title=words["differences"].format(baseline=escape(report.baseline)), title_justify="left")
-    table.add_column("")
-    for name in names:
-        table.add_column(escape(name), justify="right")
-    for metric in report.systems[0].metrics:
+    table.add_column(words["system"])
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    for system in report.systems:
+        if system.name == report.baseline:
+            continue
         cells: list[Text] = []
-        for name in names:
-            interval = report.difference(name, metric)
+        for metric in metrics:
+            interval = report.difference(system.name, metric)
             if interval is None:
                 cells.append(Text("–"))
                 continue
-            value = figure(interval.value, is_signed=True)
-            low, high = figure(interval.low, is_signed=True), figure(interval.high, is_signed=True)
-            cells.append(Text(f"{value}  {low}..{high}", style="bold" if interval.is_clear else "dim"))
-        table.add_row(metric, *cells)
+            cell = Text(figure(interval.value, is_signed=True), style="bold" if interval.is_clear else "")
+            ends = f"\n{figure(interval.low, is_signed=True)}..{figure(interval.high, is_signed=True)}"
+            cells.append(cell.append(ends, style="dim"))
+        table.add_row(escape(system.name), *cells)
     return table
 
 

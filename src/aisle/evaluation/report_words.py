@@ -120,8 +120,8 @@ def percent(level: float) -> str:
 
 
 def figure(value: float, *, is_signed: bool = False) -> str:
-    """A figure with four digits after the point, fewer for large ones; a dash where there is none."""
+    """A figure with as many digits after the point as its size deserves; a dash where there is none."""
     if value != value:
         return "–"
-    digits = 4 if abs(value) < 10 else 1
+    digits = 4 if abs(value) < 2 else 2 if abs(value) < 100 else 1
     return f"{value:+.{digits}f}" if is_signed else f"{value:.{digits}f}"

@@ -1,1 +1,1 @@
-"""Room."""
+"""Candidate sources, one a file; the fusion of what they propose; completions and corrections of what is typed."""
