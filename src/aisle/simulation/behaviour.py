@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle.simulation.config import DAY_MS
 from aisle.simulation.queries import Queries, draw_queries
 from aisle.simulation.responses import Responses, ShownLists, record_purchases, respond, start_of_day_ms
 from aisle.simulation.shelves import Shelves, first_different
@@ -35,6 +36,10 @@ CONTENT_SHARE = 0.5
 RELEVANCE_IN_RANKING = 1.5
 HOUR_MS = 3_600_000
 LIST_GAP_MS = 240_000
+BASKET_TURN = 12
+"""When the basket is looked at, in gaps between lists; searches come before."""
+CHECKOUT_MS = BASKET_TURN * LIST_GAP_MS + 200_000
+"""When a visit pays, from its beginning."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def shop_one_day(truth: Truth, shelves: Shelves, day: int, rng: np.random.Genera
 
 def _visits(truth: Truth, day: int, due_users: NDArray[np.int64], rng: np.random.Generator) -> Visits:
     """Who comes: at random, more at weekends, and more of those who have used something up."""
-    is_weekend = (day + truth.config.start_ms // 86_400_000 + 3) % 7 >= 5
+    is_weekend = (day + truth.config.start_ms // DAY_MS + 3) % 7 >= 5
     chance = truth.population.visit_rate * (1.25 if is_weekend else 0.9)
     reminded = np.zeros(truth.population.n_users, dtype=np.bool_)
     reminded[due_users] = True
@@ -169,7 +174,7 @@ def _together(
     targets = np.argmax(keys, axis=2)
     drawn = shelves.draw(targets.ravel(), 1, rng).reshape(targets.shape)
     items = first_different(drawn, -np.broadcast_to(np.arange(drawn.shape[1]), drawn.shape), N_SLOTS)
-    return _lists(visits, session, items, TOGETHER, 12)
+    return _lists(visits, session, items, TOGETHER, BASKET_TURN)
 
 
 def _lists(

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from aisle.domain import EVENT_TYPES, EventTable, EventType
 from aisle.simulation.assortment import ADVERTISEMENT, PROMOTION
-from aisle.simulation.behaviour import PLACEMENTS, DayOfShopping
-from aisle.simulation.responses import Responses, ShownLists
+from aisle.simulation.behaviour import CHECKOUT_MS, PLACEMENTS, DayOfShopping
 from aisle.simulation.reviews import FollowUps
 from aisle.simulation.truth import Truth
 from aisle.simulation.users import PLATFORMS, REGIONS
@@ -38,8 +36,8 @@ class Journal:
         """The events of one day; days must be written in order."""
         texts = day.queries.texts()
         frames = [self._searches(day, texts)]
-        for number, (lists, responses) in enumerate(day.parts):
-            frames.extend(self._of_lists(number, lists, responses, texts, rng))
+        for number in range(len(day.parts)):
+            frames.extend(self._of_lists(number, day, texts, rng))
         frames.append(self._follow_ups.due(day.day))
         for lists, responses in day.parts:
             self._follow_ups.plan(day.day, lists, responses, rng)
@@ -60,63 +58,52 @@ class Journal:
         )
 
     def _of_lists(
-        self, number: int, lists: ShownLists, responses: Responses, texts: pl.Series, rng: np.random.Generator
+        self, number: int, day: DayOfShopping, texts: pl.Series, rng: np.random.Generator
     ) -> list[pl.DataFrame]:
         """Impressions of some lists, and all clicks, baskets and purchases."""
+        lists, responses = day.parts[number]
         is_logged = rng.random(len(lists)) < self._truth.config.logged_impressions
         kind = self._truth.assortment.kind[responses.item_rows]
         is_promoted = (kind == PROMOTION) | (kind == ADVERTISEMENT)
-        seen = np.where(is_promoted, CODE[EventType.VIEW_PROMOTION], CODE[EventType.IMPRESSION])
-        clicked = np.where(is_promoted, CODE[EventType.SELECT_PROMOTION], CODE[EventType.CLICK])
-        basket = np.full(len(kind), CODE[EventType.ADD_TO_CART])
-        bought = np.full(len(kind), CODE[EventType.PURCHASE])
         steps = (
-            (is_logged[responses.list_row], seen, 0),
-            (responses.is_click, clicked, 1_000),
-            (responses.is_basket, basket, 30_000),
-            (responses.is_purchase, bought, 200_000),
+            (is_logged[responses.list_row], EventType.IMPRESSION, EventType.VIEW_PROMOTION, 0),
+            (responses.is_click, EventType.CLICK, EventType.SELECT_PROMOTION, 1_000),
+            (responses.is_basket, EventType.ADD_TO_CART, EventType.ADD_TO_CART, 30_000),
+            (responses.is_purchase, EventType.PURCHASE, EventType.PURCHASE, 0),
         )
-        return [
-            self._step(number, lists, responses, np.flatnonzero(wanted), types, delay, texts, rng)
-            for wanted, types, delay in steps
-        ]
+        frames = []
+        for happened, usual, promoted, delay_ms in steps:
+            rows = np.flatnonzero(happened)
+            at = responses.list_row[rows]
+            query = pl.Series(lists.query_row[at])
+            frames.append(
+                pl.DataFrame(
+                    {
+                        "user": responses.user_rows[rows],
+                        "item": responses.item_rows[rows],
+                        "type": np.where(is_promoted[rows], CODE[promoted], CODE[usual]),
+                        "time_ms": lists.time_ms[at] + responses.position[rows] * SLOT_MS + delay_ms,
+                        "query": texts.gather(query.set(query < 0, None)),
+                        "session": lists.session[at],
+                        "slate": at + number * 1_000_000,
+                        "slot": responses.position[rows].astype(np.int32),
+                        "placement": lists.placement[at],
+                    }
+                )
+            )
+        frames[-1] = self._paid(frames[-1], day, rng)
+        return frames
 
-    def _step(
-        self,
-        number: int,
-        lists: ShownLists,
-        responses: Responses,
-        rows: NDArray[np.int64],
-        types: NDArray[np.integer],
-        delay_ms: int,
-        texts: pl.Series,
-        rng: np.random.Generator,
-    ) -> pl.DataFrame:
-        at = responses.list_row[rows]
-        items = responses.item_rows[rows]
-        query = pl.Series(lists.query_row[at])
-        is_sale = delay_ms == 200_000
-        frame = pl.DataFrame(
-            {
-                "user": responses.user_rows[rows],
-                "item": items,
-                "type": types[rows].astype(np.int64),
-                "time_ms": lists.time_ms[at] + responses.position[rows] * (0 if is_sale else SLOT_MS) + delay_ms,
-                "query": texts.gather(query.set(query < 0, None)),
-                "session": lists.session[at],
-                "slate": at + number * 1_000_000,
-                "slot": responses.position[rows].astype(np.int32),
-                "placement": lists.placement[at],
-            }
-        )
-        if not is_sale:
-            return frame
+    def _paid(self, purchases: pl.DataFrame, day: DayOfShopping, rng: np.random.Generator) -> pl.DataFrame:
+        """Purchases with time, price and quantity: everything in a visit's basket is paid at its end."""
+        items, session = purchases["item"].to_numpy(), purchases["session"].to_numpy()
         is_used_up = self._truth.needs.cycle_days[self._truth.assortment.leaf[items]] > 0
-        quantity = np.where(is_used_up, rng.geometric(0.7, len(rows)), 1)
-        return frame.with_columns(
+        quantity = np.where(is_used_up, rng.geometric(0.7, len(items)), 1)
+        return purchases.with_columns(
+            pl.Series("time_ms", day.visits.start_ms[session] + CHECKOUT_MS),
             pl.Series("quantity", quantity.astype(np.int64)),
             pl.Series("price_minor", self._truth.assortment.price_minor[items]),
-            pl.Series("basket", lists.session[at]),
+            pl.Series("basket", session),
         )
 
     def _finished(self, frame: pl.DataFrame, day: int) -> EventTable:

@@ -79,6 +79,8 @@ def test_purchases_carry_price_basket_and_a_click_before_them(items, events):
     priced = purchases.join(items.select("item_id", pl.col("price_minor").alias("listed")), on="item_id")
 
     assert purchases["basket_id"].null_count() == 0
+    assert purchases.group_by("basket_id").agg(pl.col("time_ms").n_unique())["time_ms"].max() == 1
+    assert purchases.group_by("basket_id").len()["len"].max() > 1
     assert (priced["price_minor"] == priced["listed"]).all()
     assert (purchases["quantity"] >= 1).all()
     assert purchases.join(clicks, on=["slate_id", "item_id", "slot"], how="semi").height == purchases.height
