@@ -20,6 +20,8 @@ from aisle.simulation.truth import Truth
 from aisle.simulation.vocabulary import LANGUAGES, lookup
 
 REVIEW_SHARE = 0.25
+N_PLACES = 12
+"""Places for the sentences of a mood in a language: divisible by 3 and 4, the numbers of sentences there are."""
 MOODS = ("cross", "mixed", "content")
 REFUND_LEVEL = {"Clothing": -2.2, "Shoes": -2.2, "Electronics": -2.8}
 """Log-odds of a refund of something just as expected, by department; others -3.6."""
@@ -106,9 +108,9 @@ class FollowUps:
         opening, side = _sentences()
         leaf = self._truth.assortment.leaf[items].astype(np.int64)
         noun_row = rng.integers(2, size=len(items)) * len(LANGUAGES) + language + leaf * 2 * len(LANGUAGES)
-        block = (mood * len(LANGUAGES) + language) * 12  # 12 is divisible by the number of sentences of any mood
-        first = lookup(opening, block + rng.integers(12, size=len(items)))
-        second = lookup(side, block + rng.integers(12, size=len(items)))
+        block = (mood * len(LANGUAGES) + language) * N_PLACES
+        first = lookup(opening, block + rng.integers(N_PLACES, size=len(items)))
+        second = lookup(side, block + rng.integers(N_PLACES, size=len(items)))
         frame = pl.DataFrame({"first": first, "second": second, "noun": lookup(self._nouns, noun_row)})
         return frame.select(
             pl.concat_str(pl.col("first").str.replace("{noun}", pl.col("noun"), literal=True), "second").alias("text")
@@ -136,13 +138,13 @@ class FollowUps:
 
 @cache
 def _sentences() -> tuple[pl.Series, pl.Series]:
-    """Openings and sides, 12 places for each mood and language, filled by repetition."""
+    """Openings and sides, ``N_PLACES`` for each mood and language, filled by repetition."""
     table = tomllib.loads(files("aisle.simulation").joinpath("reviews.toml").read_text(encoding="utf-8"))
     opening: list[str] = []
     side: list[str] = []
     for mood in MOODS:
         for language in LANGUAGES:
             sentences, sides = table[mood][language], table[mood][f"{language}_side"]
-            opening.extend(sentences[place % len(sentences)] for place in range(12))
-            side.extend(sides[place % len(sides)] for place in range(12))
+            opening.extend(sentences[place % len(sentences)] for place in range(N_PLACES))
+            side.extend(sides[place % len(sides)] for place in range(N_PLACES))
     return pl.Series(opening), pl.Series(side)
