@@ -19,9 +19,11 @@ from aisle.evaluation.cases import Cases, Split
 from aisle.evaluation.intervals import Interval, Method, intervals_of, resampled_means
 from aisle.evaluation.ranking_metrics import Gain
 from aisle.evaluation.report import NO_LABEL, Difference, GroupResult, Report, SystemResult
-from aisle.evaluation.targets import Targets, judge
+from aisle.evaluation.targets import Judged, Targets, judge
 
 Values = NDArray[np.float64]
+Table = Mapping[str, Values]
+"""By metric, one value a case."""
 Labels = Sequence[str | None]
 
 
@@ -64,10 +66,18 @@ class _Sampling:
     method: Method
     seed: int
 
-    def intervals(self, table: Values) -> list[Interval]:
-        """Intervals of the rows of ``table`` (m, n_cases), every table of one width drawn alike."""
-        drawn = resampled_means(table, np.random.default_rng(self.seed), self.n_resamples)
-        return intervals_of(table, drawn, level=self.level, method=self.method)
+    def intervals(self, tables: Mapping[str, Table]) -> dict[str, dict[str, Interval]]:
+        """Interval by system and metric; all are drawn together, which is quick and pairs the systems."""
+        rows = [(name, metric) for name, table in tables.items() for metric in table]
+        if not rows:
+            return {}
+        stacked = np.stack([tables[name][metric] for name, metric in rows])  # (systems x metrics, n_cases)
+        drawn = resampled_means(stacked, np.random.default_rng(self.seed), self.n_resamples)
+        found: dict[str, dict[str, Interval]] = {name: {} for name in tables}
+        told = intervals_of(stacked, drawn, level=self.level, method=self.method)
+        for (name, metric), interval in zip(rows, told, strict=True):
+            found[name][metric] = interval
+        return found
 
 
 def compare(
@@ -129,27 +139,26 @@ def compare(
     )
     seed = int(rng.integers(2**32))
     sampling = _Sampling(level, n_resamples, method, seed)
-    results: list[SystemResult] = []
-    groups: list[GroupResult] = []
-    tables: dict[str, dict[str, Values]] = {}
+    answers: dict[str, NDArray[np.int64]] = {}
+    seconds: dict[str, float | None] = {}
     for name, system in systems.items():
         started = seconds_now() if seconds_now else 0.0
-        ranked = _checked(name, system(split.cases, ground.cutoffs[-1]), ground)
-        seconds = seconds_now() - started if seconds_now else None
-        table = _per_case(name, ranked, ground.cases.targets, ground)
-        tables[name] = table
-        intervals = sampling.intervals(np.stack(list(table.values())))
-        results.append(
-            SystemResult(
-                name=name,
-                metrics=dict(zip(table, intervals, strict=True)),
-                totals=_totals(ranked, ground),
-                n_answered=int((ranked >= 0).any(axis=1).sum()),
-                seconds=seconds,
-            )
+        answers[name] = _checked(name, system(split.cases, ground.cutoffs[-1]), ground)
+        seconds[name] = seconds_now() - started if seconds_now else None
+    tables = {name: _per_case(name, ranked, ground.cases.targets, ground) for name, ranked in answers.items()}
+    intervals = sampling.intervals(tables)
+    results = [
+        SystemResult(
+            name=name,
+            metrics=intervals[name],
+            totals=_totals(ranked, ground),
+            n_answered=int((ranked >= 0).any(axis=1).sum()),
+            seconds=seconds[name],
         )
-        groups += _user_groups(name, table, user_groups or {}, ground, sampling)
-        groups += _item_groups(name, ranked, item_groups or {}, ground, sampling)
+        for name, ranked in answers.items()
+    ]
+    groups = _user_groups(tables, user_groups or {}, ground, sampling)
+    groups += _item_groups(answers, item_groups or {}, ground, sampling)
     return Report(
         title=title,
         protocol=split.protocol,
@@ -221,21 +230,21 @@ def _totals(ranked: NDArray[np.int64], ground: _Ground) -> dict[str, float]:
     }
 
 
-def _differences(
-    tables: Mapping[str, Mapping[str, Values]], baseline: str, sampling: _Sampling
-) -> tuple[Difference, ...]:
-    found: list[Difference] = []
-    for name, table in tables.items():
-        if name != baseline:
-            metrics = list(table)
-            apart = np.stack([table[metric] - tables[baseline][metric] for metric in metrics])
-            intervals = sampling.intervals(apart)
-            found += [Difference(name, metric, i) for metric, i in zip(metrics, intervals, strict=True)]
-    return tuple(found)
+def _differences(tables: Mapping[str, Table], baseline: str, sampling: _Sampling) -> tuple[Difference, ...]:
+    apart = {
+        name: {metric: values - tables[baseline][metric] for metric, values in table.items()}
+        for name, table in tables.items()
+        if name != baseline
+    }
+    return tuple(
+        Difference(name, metric, interval)
+        for name, intervals in sampling.intervals(apart).items()
+        for metric, interval in intervals.items()
+    )
 
 
 def _user_groups(
-    system: str, table: Mapping[str, Values], groupings: Mapping[str, Labels], ground: _Ground, sampling: _Sampling
+    tables: Mapping[str, Table], groupings: Mapping[str, Labels], ground: _Ground, sampling: _Sampling
 ) -> list[GroupResult]:
     found: list[GroupResult] = []
     rows = ground.cases.user_rows
@@ -244,38 +253,45 @@ def _user_groups(
         names = np.array([NO_LABEL if row < 0 else labels[row] or NO_LABEL for row in rows], dtype=object)
         for group in sorted(set(names.tolist())):
             is_in = names == group
-            intervals = sampling.intervals(np.stack([values[is_in] for values in table.values()]))
-            metrics = dict(zip(table, intervals, strict=True))
-            found.append(GroupResult(system, grouping, group, int(is_in.sum()), metrics))
+            part = {name: {metric: values[is_in] for metric, values in table.items()} for name, table in tables.items()}
+            n_cases = int(is_in.sum())
+            for name, intervals in sampling.intervals(part).items():
+                found.append(GroupResult(name, grouping, group, n_cases, intervals))
     return found
 
 
 def _item_groups(
-    system: str, ranked: NDArray[np.int64], groupings: Mapping[str, Labels], ground: _Ground, sampling: _Sampling
+    answers: Mapping[str, NDArray[np.int64]],
+    groupings: Mapping[str, Labels],
+    ground: _Ground,
+    sampling: _Sampling,
 ) -> list[GroupResult]:
     found: list[GroupResult] = []
     targets = ground.cases.targets
-    shown = list_metrics.exposure(ranked, ground.n_items, ground.cutoffs[-1])
+    longest = ground.cutoffs[-1]
+    shown = {name: list_metrics.exposure(ranked, ground.n_items, longest) for name, ranked in answers.items()}
     for grouping, labels in groupings.items():
         _require_length(grouping, labels, ground.n_items, "item")
         names = np.array([label or NO_LABEL for label in labels], dtype=object)
         for group in sorted(set(names.tolist())):
             is_in = names == group
-            judged = judge(ranked, targets.keep(is_in[targets.items.rows]))
-            table = {
-                name: metric(judged, cutoff)
-                for cutoff in ground.cutoffs
-                for name, metric in (
-                    (f"recall@{cutoff}", ranking_metrics.recall),
-                    (f"mrr@{cutoff}", ranking_metrics.reciprocal_rank),
-                )
-            }
-            intervals = sampling.intervals(np.stack(list(table.values())))
-            metrics = dict(zip(table, intervals, strict=True))
-            exposure = float(shown[is_in].sum() / shown.sum()) if shown.sum() else float("nan")
-            n_cases = int((judged.n_relevant > 0).sum())
-            found.append(GroupResult(system, grouping, group, n_cases, metrics, exposure))
+            mine = targets.keep(is_in[targets.items.rows])
+            part = {name: _found_of(judge(ranked, mine), ground.cutoffs) for name, ranked in answers.items()}
+            n_cases = int((mine.n_relevant > 0).sum())
+            for name, intervals in sampling.intervals(part).items():
+                places = shown[name]
+                exposure = float(places[is_in].sum() / places.sum()) if places.sum() else float("nan")
+                found.append(GroupResult(name, grouping, group, n_cases, intervals, exposure))
     return found
+
+
+def _found_of(judged: Judged, cutoffs: Sequence[int]) -> dict[str, Values]:
+    """What can be said of a group of items: whether its targets are found, and how high."""
+    table: dict[str, Values] = {}
+    for cutoff in cutoffs:
+        table[f"recall@{cutoff}"] = ranking_metrics.recall(judged, cutoff)
+        table[f"mrr@{cutoff}"] = ranking_metrics.reciprocal_rank(judged, cutoff)
+    return table
 
 
 def _require_length(grouping: str, labels: Labels, n: int, what: str) -> None:
