@@ -210,7 +210,7 @@ def test_seasons_move_what_is_bought():
     is_old = shop.assortment.created_day[:200] < 0
     down = np.flatnonzero(is_old & (shop.assortment.leaf[:200] == keys.index("down-jackets")))
     day = 86_400_000
-    users = np.arange(100)
+    users = np.arange(100)[:, None]
     summer = truth.click(users, down, shop.config.start_ms + 190 * day).mean()
     winter = truth.click(users, down, shop.config.start_ms + 350 * day).mean()
 

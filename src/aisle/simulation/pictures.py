@@ -35,7 +35,8 @@ def draw_picture(vocabulary: Vocabulary, assortment: Assortment, item_row: int) 
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" role="img">'
         f"<title>{name.en} {leaf.name.en} / {name.zh}{leaf.name.zh}</title>"
-        f'<rect width="{SIZE}" height="{SIZE}" fill="{PALE}"/>{frame}<g fill="{fill}">{shape}</g>'
+        f'<rect width="{SIZE}" height="{SIZE}" fill="{PALE}"/>{frame}'
+        f'<g fill="{fill}" stroke="{DARK}" stroke-opacity="0.3">{shape}</g>'
         f'<g transform="translate(206 34)">{_mark(brand)}</g></svg>'
     )
 
