@@ -131,7 +131,7 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
     "similar-items": PlacementConfig(sources=("item_neighbours", "semantic"), backfill=("popular",)),
     "frequently-bought-together": PlacementConfig(
         sources=("linear", "buy_again"),
-        fusion=FusionConfig(method="scaled", weights={"linear": 1.0, "buy_again": 0.2}),
+        fusion=FusionConfig(method="scaled", weights={"linear": 1.0, "buy_again": 0.3}),
         backfill=("bought_together", "item_neighbours"),
         size=6,
     ),

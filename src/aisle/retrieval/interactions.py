@@ -134,15 +134,20 @@ def user_item_matrix(steps: Steps) -> sp.csr_matrix:
     return _matrix(steps.user, steps.item, steps.weight, (steps.n_users, steps.n_items), is_summed=False)
 
 
+def numbered_steps(steps: Steps) -> tuple[Integers, Integers]:
+    """All users' steps numbered through: each row's step (m,), and each step's number of items (n_steps,)."""
+    widest = int(steps.step.max(initial=0)) + 1
+    _, number, size = np.unique(steps.user * widest + steps.step, return_inverse=True, return_counts=True)
+    return number, size
+
+
 def basket_item_matrix(steps: Steps) -> sp.csr_matrix:
-    """What each step of more than one item held, 1.0 an item. (n_baskets, n_items) float32."""
-    key = _step_keys(steps)
-    _, basket, size = np.unique(key, return_inverse=True, return_counts=True)
+    """What each step of more than one item held, by the weight of each. (n_baskets, n_items) float32."""
+    basket, size = numbered_steps(steps)
     is_shared = size[basket] > 1
     _, row = np.unique(basket[is_shared], return_inverse=True)
-    n_baskets = int(row.max()) + 1 if len(row) else 0
-    ones = np.ones(len(row), dtype=np.float32)
-    return _matrix(row, steps.item[is_shared], ones, (n_baskets, steps.n_items), is_summed=False)
+    shape = (int(row.max()) + 1 if len(row) else 0, steps.n_items)
+    return _matrix(row, steps.item[is_shared], steps.weight[is_shared], shape, is_summed=False)
 
 
 def past_and_future(steps: Steps, decay: float, window: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -209,11 +214,6 @@ class Recency:
             newest = np.argsort(step, kind="stable")[: self.longest]
             unique, faded = unique[newest], faded[newest]
         return unique, faded.astype(np.float32)
-
-
-def _step_keys(steps: Steps) -> Integers:
-    widest = int(steps.step.max(initial=0)) + 1
-    return steps.user * widest + steps.step
 
 
 def _joined(parts: list[tuple[Integers, Integers, Float32]], shape: tuple[int, int]) -> sp.csr_matrix:

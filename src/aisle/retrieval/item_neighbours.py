@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from aisle.retrieval.interactions import (
     Steps,
     basket_item_matrix,
     history_steps,
+    numbered_steps,
     past_and_future,
     weight_of_code,
 )
@@ -58,9 +60,10 @@ class ItemNeighboursConfig(Config):
 class ItemNeighbours:
     """Item-to-item cosine: ``c_ij / sqrt(n_i n_j) * c_ij / (c_ij + shrink)``.
 
-    ``c_ij`` adds, over users, ``distance_decay ** (steps between - 1)`` for each meeting of i and j within ``window``
-    steps (1 in one basket), divided by ``log2(1 + steps of the user)``: who has many steps says less with each of
-    them (the user's inverse frequency of Breese et al. 1998, section 2.1). ``n_i`` counts the steps that hold i, each
+    ``c_ij`` adds 1 for each basket with both and, for each meeting of i and j in two steps at most ``window`` apart,
+    ``distance_decay ** (steps between - 1)`` over the number of items in the earlier step; each term is divided by
+    ``log2(1 + steps of the user)``: who has many steps says less with each of them (in the spirit of the inverse user
+    frequency of Breese et al. 1998, "Empirical Analysis of Predictive Algorithms"). ``n_i`` counts the steps with i,
     divided alike. A request is the recency-weighted sum over its items.
 
     Cost: O(history x n_kept) per request; 8 bytes x n_kept an item. ``extend`` joins new events with the user's earlier
@@ -105,7 +108,7 @@ class ItemNeighbours:
         return [opinions(self._dense(request), rows) for request, rows in zip(requests, item_rows, strict=True)]
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
-        """Count new meetings, each as one of a user with few steps."""
+        """Count new meetings, each as one of a user with few steps of one item each."""
         frame = events.frame.filter(~pl.col("is_suspect"))
         rows = self._catalogue.rows(frame["item_id"].to_list())
         counted = (rows >= 0) & (self._weights[frame["type"].to_physical().to_numpy()] > 0)
@@ -153,14 +156,16 @@ def count_meetings(steps: Steps, config: ItemNeighboursConfig) -> PairCounts:
     n_steps = np.zeros(steps.n_users, dtype=np.int64)
     np.maximum.at(n_steps, steps.user, steps.step + 1)
     says_less = (1.0 / np.log2(1.0 + np.maximum(n_steps, 1))).astype(np.float32)
-    singles = np.bincount(steps.item, says_less[steps.user], minlength=n).astype(np.float64)
-    user_of_point = np.repeat(np.arange(steps.n_users), np.maximum(n_steps - 1, 0))
-    plain = Steps(steps.user, steps.item, steps.step, np.ones_like(steps.weight), steps.time_ms, steps.n_users, n)
-    before, _ = past_and_future(plain, config.distance_decay, config.window)
+    plain = replace(steps, weight=np.ones_like(steps.weight))
+    step, size = numbered_steps(steps)
+    shares = (1.0 / size[step]).astype(np.float32)  # so that large baskets do not drown the rest
+    before, _ = past_and_future(replace(steps, weight=shares), config.distance_decay, config.window)
     _, following = past_and_future(plain, 1.0, 1)
+    user_of_point = np.repeat(np.arange(steps.n_users), np.maximum(n_steps - 1, 0))
     ordered = before.T @ sp.diags(says_less[user_of_point]) @ following
-    baskets = basket_item_matrix(plain)
+    baskets = basket_item_matrix(replace(steps, weight=np.sqrt(says_less[steps.user])))
     pairs = sp.csr_matrix(ordered + ordered.T + baskets.T @ baskets)
     pairs.setdiag(0)
     pairs.eliminate_zeros()
+    singles = np.bincount(steps.item, says_less[steps.user], minlength=n).astype(np.float64)
     return PairCounts.of(singles, float(steps.n_users), largest_of_sparse(pairs, config.n_kept))

@@ -51,13 +51,13 @@ class LinearConfig(Config):
     """Steps looked at on either side when learning order."""
     attribute_weight: float = Field(default=3.0, ge=0)
     """How much items of the same category, brand and attributes are taken to go together, in interactions."""
-    history_decay: float = Field(default=0.8, gt=0, le=1)
+    history_decay: float = Field(default=0.7, gt=0, le=1)
     """What one step of age leaves of an item of the user's history when a request is answered."""
     history_half_life_days: float | None = Field(default=None, gt=0)
     """Age at which an item of the history counts half; None lets only its position count."""
     history_length: int = Field(default=200, ge=1)
     """Last items of a user that are learnt from and scored on. Raising it costs time in proportion."""
-    beside_anchors: float = Field(default=0.1, ge=0)
+    beside_anchors: float = Field(default=0.05, ge=0)
     """Weight of the user's history when the request is about items of its own (a page, a basket)."""
     n_kept: int = Field(default=300, ge=1)
     """Entries kept for each item: 300 lose nothing measurable. Raising it costs memory and time in proportion."""
@@ -164,7 +164,7 @@ def moments_of(steps: Steps, features: sp.csr_matrix, config: LinearConfig) -> t
         shift = sp.csr_matrix(share * (before.T @ (after - before)))
     if config.basket_share > 0:
         baskets = basket_item_matrix(steps)
-        inputs = inputs + np.float32(config.basket_share * unit) * (baskets.T @ baskets)
+        inputs = inputs + np.float32(config.basket_share) * (baskets.T @ baskets)
     scaled = features * np.float32(np.sqrt(config.attribute_weight * unit))
     if not config.attribute_weight:
         scaled = sp.csr_matrix((steps.n_items, 0), dtype=np.float32)
