@@ -68,7 +68,10 @@ def lexical_scores(query: QueryWords, rows: Rows, table: TokenTable, weighting: 
     score = of_group.sum(axis=1)
     total = float(asked.idf_of_group.sum())
     if total > 0:
-        score *= ((of_group > 0) @ asked.idf_of_group / total) ** weighting.coverage
+        is_found = of_group > 0
+        for number, compound in enumerate(query.joined, start=len(query.groups)):
+            is_found[:, list(compound.covers)] |= is_found[:, [number]]
+        score *= (is_found @ asked.idf_of_group / total) ** weighting.coverage
         if weighting.proximity:
             score *= 1 + weighting.proximity * _side_by_side(found, hits, asked, term, k) / total
     return score.astype(np.float32)

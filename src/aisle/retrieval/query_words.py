@@ -18,36 +18,53 @@ MAX_WORDS = 40
 """Words read of a query; what comes after does not change the answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """A word written from two neighbours (``dish washer``: ``dishwasher``); it stands for the groups in ``covers``."""
+
+    word: Alternative
+    covers: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class QueryWords:
-    """``groups`` in the order typed; ``joined`` are compounds of neighbours (``dish washer``: ``dishwasher``)."""
+    """``groups`` in the order typed, and the compounds of neighbours that items use."""
 
     groups: tuple[tuple[Alternative, ...], ...]
-    joined: tuple[tuple[Alternative, ...], ...]
+    joined: tuple[Compound, ...] = ()
 
     @property
     def all_groups(self) -> tuple[tuple[Alternative, ...], ...]:
         """Typed words first, then compounds."""
-        return self.groups + self.joined
+        return self.groups + tuple((compound.word,) for compound in self.joined)
 
 
 def read_query(text: str, table: TokenTable, spelling: Spelling, n_corrections: int) -> QueryWords:
     """Words of ``text`` that items use; unknown ones as their corrections or the two words they are written from."""
     typed = words(text)[:MAX_WORDS]
     groups: list[tuple[Alternative, ...]] = []
+    first_group = [0]  # of each typed word, then the number of groups after it
     for word, stem in zip(typed, stems(typed), strict=True):
-        if _is_used(stem, table):
-            groups.append((Alternative(stem, 1.0),))
-            continue
-        corrections = spelling.corrections(word, n_corrections) if n_corrections else ()
-        parts = spelling.split(word) if n_corrections else None
-        if parts is not None and (not corrections or min(len(part) for part in parts) >= _WHOLE_WORD):
-            groups.extend((Alternative(part, 1.0),) for part in stems(parts))
-        elif corrections:
-            groups.append(_alternatives([(c.word, c.weight) for c in corrections]))
-    compounds = stems([f"{first}{second}" for first, second in _neighbours(typed)])
-    joined = [(Alternative(word, 1.0),) for word in dict.fromkeys(compounds) if _is_used(word, table)]
-    return QueryWords(tuple(groups), tuple(joined))
+        groups += [(Alternative(stem, 1.0),)] if _is_used(stem, table) else _meant(word, spelling, n_corrections)
+        first_group.append(len(groups))
+    joined: dict[str, Compound] = {}
+    for place, (first, second) in enumerate(pairwise(typed)):
+        [stem] = stems([first + second])
+        if _is_plain(first) and _is_plain(second) and _is_used(stem, table):
+            covers = tuple(range(first_group[place], first_group[place + 2]))
+            joined.setdefault(stem, Compound(Alternative(stem, 1.0), covers))
+    return QueryWords(tuple(groups), tuple(joined.values()))
+
+
+def _meant(word: str, spelling: Spelling, n_corrections: int) -> list[tuple[Alternative, ...]]:
+    """Groups for a word that no item uses: its corrections, or the two words it is written from; none if neither."""
+    if not n_corrections:
+        return []
+    corrections = spelling.corrections(word, n_corrections)
+    parts = spelling.split(word)
+    if parts is not None and (not corrections or min(len(part) for part in parts) >= _WHOLE_WORD):
+        return [(Alternative(part, 1.0),) for part in stems(parts)]
+    return [_alternatives([(c.word, c.weight) for c in corrections])] if corrections else []
 
 
 _WHOLE_WORD = 4
@@ -67,5 +84,5 @@ def _alternatives(weighted: Sequence[tuple[str, float]]) -> tuple[Alternative, .
     return tuple(Alternative(stem, weight) for stem, weight in weight_of.items())
 
 
-def _neighbours(typed: Sequence[str]) -> list[tuple[str, str]]:
-    return [(a, b) for a, b in pairwise(typed) if a.isascii() and b.isascii() and a.isalpha() and b.isalpha()]
+def _is_plain(word: str) -> bool:
+    return word.isascii() and word.isalpha()

@@ -187,6 +187,7 @@ def _inverted_lists(vectors: Float32Array, metric: int) -> Any:
     lists = faiss.IndexIVFPQ(quantiser, dimension, n_lists, n_codes, 8, metric)
     lists.nprobe = min(_LISTS_PROBED, n_lists)
     exact = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_8bit, metric)
+    exact.sq.rangestat_arg = 0.2  # rows added later may reach beyond the range of those it is trained on
     # 64 rows a list fix its centre well enough; training on all rows would take minutes more.
     sample = vectors[np.random.default_rng(0).choice(n, size=min(n, 64 * n_lists), replace=False)]
     index = faiss.IndexRefine(lists, exact)
