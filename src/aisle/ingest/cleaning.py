@@ -105,7 +105,7 @@ def clean(drawn: pl.DataFrame, mapping: TableMapping, config: CleaningConfig, no
             continue
         if name == SPREAD or name.startswith(ATTRIBUTE):
             columns.read[name] = _attribute_values(drawn[name])
-            _check_size(columns, name.removeprefix(ATTRIBUTE), columns.read[name], config)
+            _check_texts(columns, name.removeprefix(ATTRIBUTE), columns.read[name], config)
             continue
         column = name.partition(".")[0]
         _read(columns, name, TABLES[mapping.table][column], fields.get(name), config, now_ms)
@@ -141,10 +141,7 @@ def _read(
     raw = columns.frame[name]
     value, allowed = _value(raw, reading, field or _PLAIN)
     columns.refuse(raw.is_not_null() & value.is_null() & ~_is_blank(raw), name, raw, allowed)
-    if value.dtype == pl.String:
-        _check_size(columns, name, value, config)
-        if reading in ("id", "line", "block", "url"):
-            columns.refuse(is_formula(value), name, value, "text that a spreadsheet does not run as a formula")
+    _check_texts(columns, name, value, config)
     if reading == "id":
         columns.refuse(
             (value.str.len_chars() > config.longest_id) | value.str.contains(r"\p{Cc}"),
@@ -229,13 +226,23 @@ def _is_blank(raw: pl.Series) -> pl.Series:
     return pl.Series([False]).new_from_index(0, len(raw))
 
 
-def _check_size(columns: _Columns, name: str, value: pl.Series, config: CleaningConfig) -> None:
+def _check_texts(columns: _Columns, name: str, value: pl.Series, config: CleaningConfig) -> None:
+    """Refuse texts, also inside lists, that are too long or that a spreadsheet would run."""
     limit = config.longest_text_bytes
     if value.dtype == pl.String:
         columns.refuse(value.str.len_bytes() > limit, name, value, f"at most {limit} bytes")
-    elif isinstance(value.dtype, pl.List) and value.dtype.inner == pl.String:
+        columns.refuse(is_formula(value), name, value, _NO_FORMULA)
+        return
+    if value.dtype == ATTRIBUTES:
+        value = value.list.eval(pl.element().struct.field("value"))
+    if value.dtype == pl.List(pl.String):
         longest = value.list.eval(pl.element().str.len_bytes()).list.max()
         columns.refuse((longest > limit).fill_null(False), name, value.list.first(), f"at most {limit} bytes a value")
+        formulas = value.list.eval(pl.element().filter(is_formula(pl.element())))
+        columns.refuse(formulas.list.len() > 0, name, formulas.list.first(), _NO_FORMULA)
+
+
+_NO_FORMULA = "text that a spreadsheet does not run as a formula"
 
 
 def _lists(raw: pl.Series) -> pl.Series:
@@ -253,9 +260,19 @@ def _lists(raw: pl.Series) -> pl.Series:
 
 def _attribute_values(raw: pl.Series) -> pl.Series:
     """Values of one attribute as lists of clean text, or the pairs of an object as they are."""
-    if isinstance(raw.dtype, pl.List) and isinstance(raw.dtype.inner, pl.Struct):
-        return raw.fill_null([])
+    if raw.dtype == ATTRIBUTES:
+        return _pairs(raw)
     return _lists(raw)
+
+
+def _pairs(raw: pl.Series) -> pl.Series:
+    """Names and values of spread attributes, cleaned; pairs that lack either are dropped."""
+    at = pl.int_range(0, len(raw), eager=True).alias("at")
+    flat = pl.DataFrame({"at": at, "pair": raw}).explode("pair").unnest("pair").drop_nulls()
+    flat = flat.with_columns(clean_lines(flat["name"]).alias("name"), clean_lines(flat["value"]).alias("value"))
+    pairs = flat.drop_nulls().group_by("at", maintain_order=True).agg(pl.struct("name", "value").alias("pairs"))
+    whole = at.to_frame().join(pairs, on="at", how="left", maintain_order="left")
+    return whole["pairs"].cast(ATTRIBUTES).fill_null([])
 
 
 def _attributes(columns: _Columns) -> pl.Series | None:

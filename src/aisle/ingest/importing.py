@@ -56,6 +56,7 @@ class _Batch:
     n_duplicate: int
     n_suspect: int
     end_row: int
+    share: float
 
 
 @dataclass
@@ -98,7 +99,7 @@ def import_files(
         config: limits, cleaning and robots.
         format: of sources whose name does not tell; needed for standard input.
         on_batch: called after each commit with what was stored.
-        progress: hears (file, source rows done).
+        progress: hears (file, source rows done, source rows in all as estimated from what was read so far).
         refusals_path: a JSONL file for all refusals, written anew.
         stdin: standard input, when ``-`` is among the paths.
 
@@ -170,7 +171,7 @@ def _import_source(
                     n_waiting=appended.n_waiting,
                     n_suspect=batch.n_suspect,
                 )
-                progress(source.name, stored)
+                progress(source.name, stored, max(stored, round(stored / max(batch.share, 1e-6))))
                 if on_batch is not None and len(batch.table):
                     on_batch(batch.table, appended)
     except DataError as error:
@@ -199,7 +200,7 @@ def _cleaned(
         if isinstance(table, EventTable):
             table, n_suspect = watch.flag(table)
         refused = pl.concat([refused, cleaned.refused])
-        yield _Batch(table, refused, n_rows, n_left_out, cleaned.n_duplicate, n_suspect, raw.end_row)
+        yield _Batch(table, refused, n_rows, n_left_out, cleaned.n_duplicate, n_suspect, raw.end_row, raw.share)
 
 
 def _append(records: RecordStore, table: AnyTable, checkpoint: Checkpoint) -> Appended:

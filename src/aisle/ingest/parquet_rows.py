@@ -48,7 +48,7 @@ def parquet_batches(path: Path, mapping: TableMapping, limits: LimitsConfig) -> 
                     frame = records_frame(frame.to_dicts(), rows.to_list(), mapping)
                 else:
                     frame = _columnar(frame, rows, mapping)
-                yield RawBatch(frame, no_refusals(), end)
+                yield RawBatch(frame, no_refusals(), end, end / max(file.metadata.num_rows, 1))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path.name} is not Parquet or is damaged: {error}", source=str(path)) from error
 

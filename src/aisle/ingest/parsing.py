@@ -7,6 +7,7 @@ raises on any content.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -65,13 +66,21 @@ def texts(raw: pl.Series) -> pl.Series:
         ).to_series()
     if isinstance(raw.dtype, pl.Datetime):
         return raw.dt.to_string("iso:strict")
+    if isinstance(raw.dtype, pl.Duration):
+        return raw.dt.to_string("iso")
     if raw.dtype == pl.Binary:
         return pl.Series(raw.name, [None] * len(raw), dtype=pl.String)
-    if isinstance(raw.dtype, pl.List):
-        return raw.list.eval(pl.element().cast(pl.String)).list.join(" ")
-    if isinstance(raw.dtype, pl.Struct):
-        return raw.struct.json_encode()
-    return raw.cast(pl.String)
+    if raw.dtype.is_nested():
+        return _nested_texts(raw)
+    return raw.cast(pl.String, strict=False)
+
+
+def _nested_texts(raw: pl.Series) -> pl.Series:
+    """Lists as their values with a blank between, anything deeper as JSON."""
+    if isinstance(raw.dtype, pl.List) and not raw.dtype.inner.is_nested() and raw.dtype.inner != pl.Binary:
+        return raw.list.eval(pl.element().cast(pl.String, strict=False)).list.join(" ")
+    shown = [None if value is None else json.dumps(value, default=str, ensure_ascii=False) for value in raw.to_list()]
+    return pl.Series(raw.name, shown, dtype=pl.String)
 
 
 def numbers(raw: pl.Series) -> pl.Series:
@@ -150,7 +159,7 @@ def times(raw: pl.Series, written: str = "auto", timezone: str = "UTC") -> pl.Se
             they are, text as ISO 8601, numbers as milliseconds).
         timezone: of times that carry none; a moment that a clock change skips becomes None.
     """
-    if raw.dtype.is_temporal():
+    if isinstance(raw.dtype, (pl.Date, pl.Datetime)):
         moments = raw.cast(pl.Datetime("us")) if raw.dtype == pl.Date else raw
         return _to_ms(moments, timezone)
     if written in _UNITS or (written == "auto" and raw.dtype.is_numeric()):

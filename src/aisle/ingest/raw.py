@@ -12,9 +12,11 @@ class RawBatch:
     """Rows of a source in order.
 
     ``frame`` holds the source's columns as they are and ``$row`` (Int64, from 1); ``refused`` what could not even be
-    read (``refused.REFUSED_SCHEMA``); ``end_row`` is the last row of the source that this batch accounts for.
+    read (``refused.REFUSED_SCHEMA``); ``end_row`` is the last row of the source that this batch accounts for;
+    ``share`` how much of the source has been read (0 to 1), about, to tell the time left.
     """
 
     frame: pl.DataFrame
     refused: pl.DataFrame
     end_row: int
+    share: float = 1.0

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -86,18 +86,26 @@ def read_batches(source: Source, mapping: TableMapping, limits: LimitsConfig) ->
     if source.format == "parquet":
         yield from parquet_batches(source.path, mapping, limits)
         return
+    n_bytes = max(source.n_bytes, 1)
     with open_stream(source.path, limits) as stream:
-        if source.format == "csv":
-            config = mapping.csv
-            if source.is_tabbed and "delimiter" not in config.model_fields_set:
-                config = config.model_copy(update={"delimiter": "\t"})
-            yield from csv_batches(stream, source.name, config, mapping, limits)
-        elif source.format == "text":
-            yield from text_batches(stream, source.name, mapping, limits)
-        elif source.format == "jsonl":
-            yield from jsonl_batches(stream, source.name, mapping, limits)
-        else:
-            yield from json_batches(stream, source.name, mapping, limits)
+        for batch in _stream_batches(stream, source, mapping, limits):
+            yield replace(batch, share=min(1.0, stream.tell() / n_bytes))
+
+
+def _stream_batches(
+    stream: BinaryIO, source: Source, mapping: TableMapping, limits: LimitsConfig
+) -> Iterator[RawBatch]:
+    if source.format == "csv":
+        config = mapping.csv
+        if source.is_tabbed and "delimiter" not in config.model_fields_set:
+            config = config.model_copy(update={"delimiter": "\t"})
+        yield from csv_batches(stream, source.name, config, mapping, limits)
+    elif source.format == "text":
+        yield from text_batches(stream, source.name, mapping, limits)
+    elif source.format == "jsonl":
+        yield from jsonl_batches(stream, source.name, mapping, limits)
+    else:
+        yield from json_batches(stream, source.name, mapping, limits)
 
 
 def format_of(path: Path) -> FormatName | None:

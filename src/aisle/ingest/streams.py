@@ -38,6 +38,10 @@ class Unpacked(io.RawIOBase):
         """Always."""
         return True
 
+    def tell(self) -> int:
+        """Bytes of the packed file read so far."""
+        return self._file.tell()
+
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes, at most one MiB; empty at the end."""
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from typing import TypeVar
 
 import polars as pl
 from selectolax.lexbor import LexborHTMLParser
@@ -19,6 +20,7 @@ _TAG = re.compile(r"<(?:[a-zA-Z][^<>]*|/[a-zA-Z][^<>]*|!--.*?--|![a-zA-Z][^<>]*)
 _ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]*|#\d+|#[xX][0-9a-fA-F]+);")
 _BREAK = re.compile(r"(<(?:br|/?p|/?div|/?li|/?ul|/?ol|/?tr|/?h[1-6]|/?table)\b[^<>]*>)", re.IGNORECASE)
 _LONGEST_CLEANING = 32
+Text = TypeVar("Text", pl.Series, pl.Expr)
 
 _FORMULA = (
     r"^[=+\-@][\s=+\-@0-9.*/^&\"'(]*[A-Za-z_][A-Za-z0-9_.]*\("  # =HYPERLINK(, @SUM(, -1+WEBSERVICE(
@@ -27,7 +29,7 @@ _FORMULA = (
 )
 
 
-def is_formula(text: pl.Series) -> pl.Series:
+def is_formula(text: Text) -> Text:
     """Which values a spreadsheet would run: function calls, DDE links, arithmetic behind ``=``, ``+``, ``-``, ``@``.
 
     ``-5%``, ``+size`` and ``@home`` are ordinary words and pass.

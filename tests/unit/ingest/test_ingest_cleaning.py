@@ -185,3 +185,26 @@ def test_no_item_makes_the_cleaner_raise_and_cleaning_twice_changes_nothing(reco
         twice = accept(*flat)
         assert twice.refusals == ()
         assert twice.table.frame.drop("attributes").equals(once.table.frame.drop("attributes"))
+
+
+def test_values_inside_lists_and_objects_are_cleaned_and_checked() -> None:
+    mapping = """
+        table = "items"
+        attributes_from = "options"
+        [columns]
+        item_id = "id"
+        title = "id"
+        category = "path"
+        [attributes]
+        tag = "tags"
+    """
+    rows = [
+        {"id": "1", "tags": [" ａ ", "<b>b</b>"], "options": {"size ": " L\x07 ", "none": ""}, "path": ["x"]},
+        {"id": "2", "tags": ["ok", "=HYPERLINK(1)"], "options": {}, "path": ["x"]},
+        {"id": "3", "tags": ["ok"], "options": {"a": "=cmd|' /C calc'!A0"}, "path": ["x"]},
+        {"id": "4", "tags": ["ok"], "options": {}, "path": ["@SUM(1)"]},
+    ]
+    accepted = accept(*rows, mapping=mapping)
+    assert sorted(refused(accepted)) == [(2, "tag"), (3, "attributes:"), (4, "category")]
+    pairs = accepted.table.frame["attributes"].to_list()[0]
+    assert [(pair["name"], pair["value"]) for pair in pairs] == [("tag", "a"), ("tag", "b"), ("size", "L")]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -235,3 +237,47 @@ def test_an_empty_file_is_an_empty_import(tmp_path: Path, bring_in: Bring) -> No
     report = bring_in(tmp_path / "i.csv", parse_mapping(ITEMS))
     assert report.is_complete
     assert report.n_rows == 0
+
+
+_ODD_COLUMNS = {
+    "time": pa.array([dt.time(1, 2), None]),
+    "duration": pa.array([dt.timedelta(days=1), None]),
+    "decimal": pa.array([Decimal("12.50"), None]),
+    "structs": pa.array([[{"a": 1}], None]),
+    "lists": pa.array([[[1], [2]], None]),
+    "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int32())),
+    "bytes": pa.array([b"\xff\x00", None]),
+    "fixed": pa.array([b"ab", None], pa.binary(2)),
+    "coded": pa.array(["x", None]).dictionary_encode(),
+    "big": pa.array([2**63 + 5, None], pa.uint64()),
+    "tiny": pa.array([1.5, None], pa.float32()),
+    "truth": pa.array([True, None]),
+    "nothing": pa.nulls(2),
+    "moment": pa.array([dt.datetime(2024, 1, 1), None], pa.timestamp("ns", "Asia/Tokyo")),
+    "ancient": pa.array([dt.date(1, 1, 1), None]),
+}
+
+
+@pytest.mark.parametrize("odd", _ODD_COLUMNS)
+def test_no_type_of_parquet_column_breaks_an_import(tmp_path: Path, bring_in: Bring, odd: str) -> None:
+    pq.write_table(pa.table({"id": pa.array(["1", "2"]), "odd": _ODD_COLUMNS[odd]}), tmp_path / "x.parquet")
+    fields = (
+        "title",
+        "brand",
+        "category",
+        "price",
+        "price_minor",
+        "currency",
+        "stock",
+        "created",
+        "is_available",
+        "kind",
+    )
+    for field in fields:
+        title = "" if field == "title" else 'title = "id"\n'
+        mapping = parse_mapping(
+            f'table = "items"\n[columns]\nitem_id = "id"\n{title}{field} = "odd"\n[attributes]\na = "odd"'
+        )
+        report = bring_in(tmp_path / "x.parquet", mapping)
+        assert report.is_complete, report.failures
+        assert report.n_new + report.n_changed + report.n_duplicate + report.n_refused + report.n_stored >= 2
