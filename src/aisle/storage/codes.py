@@ -5,9 +5,9 @@ Enters: ids. Leaves: their codes, new ones given out in order of first appearanc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, update
 
 from aisle.storage.ledger import Ledger
 from aisle.storage.schema import item_codes, user_codes
@@ -83,17 +83,28 @@ class CodeBook:
             asked = list(item_ids)
         if not asked:
             return known, {}
-        found = encode_items(connection, ledger, asked)
+        found = find_item_codes(connection, asked)
+        new_ids = [item_id for item_id in asked if item_id not in found]
+        new_codes = range(ledger.n_item_codes, ledger.n_item_codes + len(new_ids))
+        insert_rows(connection, item_codes, {"item_code": new_codes, "item_id": new_ids})
+        ledger.n_item_codes += len(new_ids)
         known.update((item_id, code) for item_id, (code, row) in found.items() if row is not None)
-        return known, {item_id: code for item_id, (code, row) in found.items() if row is None}
+        unknown = {item_id: code for item_id, (code, row) in found.items() if row is None}
+        unknown.update(zip(new_ids, new_codes, strict=True))
+        return known, unknown
 
 
-def encode_items(connection: Connection, ledger: Ledger, item_ids: Sequence[str]) -> dict[str, tuple[int, int | None]]:
-    """Code and item row of distinct ``item_ids``, giving codes (and no row) to items not named before."""
-    codes = find_item_codes(connection, item_ids)
-    new_ids = [item_id for item_id in item_ids if item_id not in codes]
-    new_codes = range(ledger.n_item_codes, ledger.n_item_codes + len(new_ids))
-    insert_rows(connection, item_codes, {"item_code": new_codes, "item_id": new_ids})
-    ledger.n_item_codes += len(new_ids)
-    codes.update((item_id, (code, None)) for item_id, code in zip(new_ids, new_codes, strict=True))
-    return codes
+def arrive(
+    connection: Connection, ledger: Ledger, codes: Mapping[str, tuple[int, int | None]], row_of: Mapping[str, int]
+) -> None:
+    """Note the rows of items that are new: with those named before (in ``codes``), or with new codes."""
+    waited_for = [{"code": codes[item_id][0], "row": row} for item_id, row in row_of.items() if item_id in codes]
+    if waited_for:
+        connection.execute(_ARRIVE, waited_for)
+    new = {item_id: row for item_id, row in row_of.items() if item_id not in codes}
+    new_codes = range(ledger.n_item_codes, ledger.n_item_codes + len(new))
+    insert_rows(connection, item_codes, {"item_code": new_codes, "item_id": list(new), "item_row": list(new.values())})
+    ledger.n_item_codes += len(new)
+
+
+_ARRIVE = update(item_codes).where(item_codes.c.item_code == bindparam("code")).values(item_row=bindparam("row"))

@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Row, Table, bindparam, update
 from aisle.contracts import Appended
 from aisle.domain import DocumentTable, ItemTable, UserTable
 from aisle.domain.tables import Column as TableColumn
-from aisle.storage.codes import encode_items
+from aisle.storage.codes import arrive, find_item_codes
 from aisle.storage.ledger import Ledger
-from aisle.storage.schema import CONTENT_HASH_BYTES, item_codes, items
+from aisle.storage.schema import CONTENT_HASH_BYTES, items
 from aisle.storage.sqlite import insert_rows, rows_where_in
 
 AnyTable = TypeVar("AnyTable", ItemTable, UserTable, DocumentTable)
@@ -59,8 +59,8 @@ class PreparedContent:
 
 def append_items(connection: Connection, ledger: Ledger, prepared: PreparedContent) -> Appended:
     """Store new items behind the known ones and replace changed ones; ``ledger`` is moved on, not written."""
-    codes = encode_items(connection, ledger, prepared.ids)
-    rows = [codes[item_id][1] for item_id in prepared.ids]
+    codes = find_item_codes(connection, prepared.ids)
+    rows = [codes[item_id][1] if item_id in codes else None for item_id in prepared.ids]
     known = [row for row in rows if row is not None]
     hash_of = dict(rows_where_in(connection, [items.c.item_row, items.c.content_hash], items.c.item_row, known))
     new = [position for position, row in enumerate(rows) if row is None]
@@ -71,12 +71,7 @@ def append_items(connection: Connection, ledger: Ledger, prepared: PreparedConte
     new_ids = [prepared.ids[position] for position in new]
     numbered = {"item_row": new_rows, "item_id": new_ids, "seq": ledger.take(len(new))}
     insert_rows(connection, items, {**numbered, **prepared.at(new)})
-    if new:
-        statement = (
-            update(item_codes).where(item_codes.c.item_code == bindparam("key")).values(item_row=bindparam("row"))
-        )
-        arrived = [{"key": codes[item_id][0], "row": row} for item_id, row in zip(new_ids, new_rows, strict=True)]
-        connection.execute(statement, arrived)
+    arrive(connection, ledger, codes, dict(zip(new_ids, new_rows, strict=True)))
     ledger.n_items += len(new)
     _replace(connection, ledger, items, "item_row", [(rows[position], position) for position in changed], prepared)
     return _appended(ledger, prepared, len(new), len(changed))

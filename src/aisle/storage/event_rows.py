@@ -6,32 +6,33 @@ the tail (see ``event_writer.py``) is found as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, Subquery, func, select
+from sqlalchemy import Connection, Integer, Select, Subquery, bindparam, func, select
 
 from aisle.domain import EventTable
 from aisle.domain.tables import EVENT_COLUMNS, EVENT_TYPE
+from aisle.storage.ledger import Ledger
 from aisle.storage.schema import events, item_codes, user_codes, user_events
-
-
-def select_events() -> Select[tuple[int, str]]:
-    """``seq`` and then the columns of ``EventTable``, ids in place of codes; add conditions and an order."""
-    columns = [_SELECTED.get(name, events.c.get(name, None)) for name in EVENT_COLUMNS]
-    return (
-        select(events.c.seq, *columns)
-        .join(user_codes, user_codes.c.user_code == events.c.user_code)
-        .outerjoin(item_codes, item_codes.c.item_code == events.c.item_code)
-    )
-
 
 _SELECTED = {"user_id": user_codes.c.user_id, "item_id": item_codes.c.item_id}
 
+EVENTS = (
+    select(events.c.seq, *(_SELECTED.get(name, events.c.get(name, None)) for name in EVENT_COLUMNS))
+    .join(user_codes, user_codes.c.user_code == events.c.user_code)
+    .outerjoin(item_codes, item_codes.c.item_code == events.c.item_code)
+)
+"""``seq`` and then the columns of ``EventTable``, ids in place of codes; add conditions and an order."""
 
-def read_events(connection: Connection, statement: Select[tuple[int, str]]) -> pl.DataFrame:
-    """Run a statement made from ``select_events``: its rows with ``seq`` in front of the columns of ``EventTable``."""
-    rows = connection.execute(statement).fetchall()
+
+def read_events(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] = MappingProxyType({})
+) -> pl.DataFrame:
+    """Run a statement made from ``EVENTS``: its rows with ``seq`` in front of the columns of ``EventTable``."""
+    rows = connection.execute(statement, parameters).fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [()] * (1 + len(EVENT_COLUMNS))
     series = [pl.Series("seq", columns[0], dtype=pl.Int64)]
     for name, values in zip(EVENT_COLUMNS, columns[1:], strict=True):
@@ -52,25 +53,43 @@ def as_table(frame: pl.DataFrame) -> EventTable:
     return EventTable(frame.drop("seq"))
 
 
-def last_events(connection: Connection, codes: Sequence[int], limit: int, indexed_seq: int) -> pl.DataFrame:
+def last_events(connection: Connection, codes: Sequence[int], limit: int, ledger: Ledger) -> pl.DataFrame:
     """The last ``limit`` events with an item of each user in ``codes``, with ``seq``, in no particular order."""
-    latest = _latest(codes, limit)
-    found = read_events(connection, select_events().join(latest, latest.c.seq == events.c.seq))
-    in_tail = (events.c.seq > indexed_seq, events.c.item_code.is_not(None), events.c.user_code.in_(codes))
-    late = read_events(connection, select_events().where(*in_tail))
-    if not late.height:
+    if len(codes) == 1:
+        found = read_events(connection, _LAST_OF_ONE, {"user_code": codes[0], "n_events": limit})
+    else:
+        found = read_events(connection, _LAST_OF_MANY, {"user_codes": codes, "n_events": limit})
+    if ledger.indexed_seq == ledger.seq:
         return found
+    late = read_events(connection, _IN_TAIL, {"user_codes": codes, "indexed_seq": ledger.indexed_seq})
     newest_last = pl.concat([found, late]).sort("time_ms", "seq")
     return newest_last.filter(pl.int_range(pl.len()).reverse().over("user_id") < limit)
 
 
-def _latest(codes: Sequence[int], limit: int) -> Subquery:
-    """``seq`` of the last indexed events of each user."""
-    if len(codes) == 1:  # reads only ``limit`` entries however long the user's history is
-        mine = select(user_events.c.seq).where(user_events.c.user_code == codes[0])
-        return mine.order_by(user_events.c.time_ms.desc(), user_events.c.seq.desc()).limit(limit).subquery()
-    place = func.row_number().over(
-        partition_by=user_events.c.user_code, order_by=(user_events.c.time_ms.desc(), user_events.c.seq.desc())
-    )
-    ranked = select(user_events.c.seq, place.label("place")).where(user_events.c.user_code.in_(codes)).subquery()
-    return select(ranked.c.seq).where(ranked.c.place <= limit).subquery()
+def _newest_of_one() -> Subquery:
+    """Reads only as many entries as are wanted, however long the user's history is."""
+    mine = select(user_events.c.seq).where(user_events.c.user_code == bindparam("user_code"))
+    newest_first = (user_events.c.time_ms.desc(), user_events.c.seq.desc())
+    return mine.order_by(*newest_first).limit(bindparam("n_events", type_=Integer)).subquery()
+
+
+def _newest_of_many() -> Subquery:
+    """Reads all entries of the users, in one go."""
+    newest_first = (user_events.c.time_ms.desc(), user_events.c.seq.desc())
+    place = func.row_number().over(partition_by=user_events.c.user_code, order_by=newest_first)
+    of_users = user_events.c.user_code.in_(bindparam("user_codes", expanding=True))
+    ranked = select(user_events.c.seq, place.label("place")).where(of_users).subquery()
+    return select(ranked.c.seq).where(ranked.c.place <= bindparam("n_events")).subquery()
+
+
+def _last(newest: Subquery) -> Select[Any]:
+    return EVENTS.join(newest, newest.c.seq == events.c.seq)
+
+
+_LAST_OF_ONE = _last(_newest_of_one())
+_LAST_OF_MANY = _last(_newest_of_many())
+_IN_TAIL = EVENTS.where(
+    events.c.seq > bindparam("indexed_seq"),
+    events.c.item_code.is_not(None),
+    events.c.user_code.in_(bindparam("user_codes", expanding=True)),
+)

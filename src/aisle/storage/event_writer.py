@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from aisle.contracts import Appended
 from aisle.domain import EventTable
@@ -133,8 +133,8 @@ class EventWriter:
     def _insert(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> int:
         """Insert rows and give out codes and sequence numbers; returns how many events wait for their item."""
         frame, n_new = prepared.frame, len(prepared.keys)
-        user_ids = frame["user_id"].unique(maintain_order=True).to_list()
-        code_of_user = self._codes.encode_users(connection, ledger, user_ids)
+        user_ids = frame["user_id"].unique(maintain_order=True)
+        code_of_user = self._codes.encode_users(connection, ledger, user_ids.to_list())
         named = frame["item_id"].drop_nulls().unique(maintain_order=True).to_list()
         known, unknown = self._codes.encode_items(connection, ledger, named)
         seqs = range(ledger.seq + 1, ledger.seq + 1 + n_new)
@@ -168,18 +168,20 @@ class EventWriter:
 
 def sort_in_tail(connection: Connection, ledger: Ledger) -> None:
     """Bring both lookups up to ``ledger.seq``; ``ledger`` is moved on, not written."""
-    in_tail = events.c.seq > ledger.indexed_seq
-    keys = select(events.c.event_key).where(in_tail).order_by(events.c.event_key)
-    connection.execute(insert(event_keys).from_select(["event_key"], keys))
-    of_users = select(events.c.user_code, events.c.time_ms, events.c.seq).where(
-        in_tail, events.c.item_code.is_not(None)
-    )
-    connection.execute(
-        insert(user_events).from_select(
-            ["user_code", "time_ms", "seq"], of_users.order_by(events.c.user_code, events.c.time_ms, events.c.seq)
-        )
-    )
+    connection.execute(_SORT_IN_KEYS, {"indexed_seq": ledger.indexed_seq})
+    connection.execute(_SORT_IN_USERS, {"indexed_seq": ledger.indexed_seq})
     ledger.indexed_seq = ledger.seq
+
+
+_IN_TAIL = events.c.seq > bindparam("indexed_seq")
+_SORT_IN_KEYS = insert(event_keys).from_select(
+    ["event_key"], select(events.c.event_key).where(_IN_TAIL).order_by(events.c.event_key)
+)
+_OF_USERS = (events.c.user_code, events.c.time_ms, events.c.seq)
+_SORT_IN_USERS = insert(user_events).from_select(
+    ["user_code", "time_ms", "seq"],
+    select(*_OF_USERS).where(_IN_TAIL, events.c.item_code.is_not(None)).order_by(*_OF_USERS),
+)
 
 
 def _indexed(connection: Connection, ledger: Ledger, keys: NDArray[np.int64]) -> NDArray[np.bool_]:

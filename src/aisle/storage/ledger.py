@@ -5,9 +5,9 @@ Holding it inside the write transaction is what makes sequence numbers ascend in
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from aisle.storage.schema import ledger
 
@@ -38,14 +38,17 @@ class Ledger:
     @classmethod
     def read(cls, connection: Connection) -> Ledger:
         """The row as the transaction sees it."""
-        columns = [column for column in ledger.c if column.name != "ledger_id"]
-        row = connection.execute(select(*columns).where(ledger.c.ledger_id == _LEDGER_ID)).one()
-        return cls(**row._mapping)
+        return cls(*connection.execute(_READ).one())
 
     def write(self, connection: Connection) -> None:
         """Put the numbers back; only inside the write transaction they were read in."""
-        connection.execute(update(ledger).where(ledger.c.ledger_id == _LEDGER_ID).values(asdict(self)))
+        connection.execute(_WRITE, asdict(self))
 
     def create(self, connection: Connection) -> None:
         """Write the row for the first time."""
         connection.execute(insert(ledger).values(ledger_id=_LEDGER_ID, **asdict(self)))
+
+
+_NUMBERS = [field.name for field in fields(Ledger)]
+_READ = select(*(ledger.c[name] for name in _NUMBERS)).where(ledger.c.ledger_id == _LEDGER_ID)
+_WRITE = update(ledger).where(ledger.c.ledger_id == _LEDGER_ID).values({name: bindparam(name) for name in _NUMBERS})

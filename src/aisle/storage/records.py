@@ -19,6 +19,7 @@ from aisle.contracts import Appended, Changes, Checkpoint
 from aisle.domain import DocumentTable, EventTable, Item, ItemTable, Slate, Snapshot, User, UserTable
 from aisle.errors import ConfigError, UnavailableError
 from aisle.storage import contents, event_rows, schema, slate_rows
+from aisle.storage.changes import read_changes
 from aisle.storage.codes import find_user_codes
 from aisle.storage.commits import GroupCommit
 from aisle.storage.erasure import erase_user
@@ -149,13 +150,15 @@ class SqlRecords:
             self._sort_in_tail()
         frames: list[pl.DataFrame] = []
         with self._database.reading() as connection:
-            indexed_seq = Ledger.read(connection).indexed_seq
+            ledger = Ledger.read(connection)
             codes = sorted(find_user_codes(connection, distinct).values())
             for start in range(0, len(codes), _KEYS_A_QUERY):
                 chunk = codes[start : start + _KEYS_A_QUERY]
-                frames.append(event_rows.last_events(connection, chunk, limit, indexed_seq))
+                frames.append(event_rows.last_events(connection, chunk, limit, ledger))
         if not frames:
             return EventTable.empty()
+        if len(codes) == 1:
+            return event_rows.as_table(frames[0].sort("time_ms", "seq"))
         place = pl.DataFrame({"user_id": distinct, "place": range(len(distinct))}, schema_overrides={"place": pl.Int64})
         ordered = pl.concat(frames).join(place, on="user_id").sort("place", "time_ms", "seq")
         return event_rows.as_table(ordered.drop("place"))
@@ -172,9 +175,7 @@ class SqlRecords:
             frames: list[pl.DataFrame] = []
             for start in range(0, len(seqs), _KEYS_A_QUERY):
                 chunk = seqs[start : start + _KEYS_A_QUERY]
-                statement = (
-                    event_rows.select_events().where(schema.events.c.seq.in_(chunk)).order_by(schema.events.c.seq)
-                )
+                statement = event_rows.EVENTS.where(schema.events.c.seq.in_(chunk)).order_by(schema.events.c.seq)
                 frames.append(event_rows.read_events(connection, statement))
         return event_rows.as_table(pl.concat(frames)) if frames else EventTable.empty()
 
@@ -194,26 +195,7 @@ class SqlRecords:
     def changes_since(self, seq: int, limit: int = 50_000) -> Changes:
         """The change feed: items and events after ``seq``, at most ``limit`` rows, in order of ``seq``."""
         with self._database.reading() as connection:
-            last = Ledger.read(connection).seq
-            numbered = [
-                connection.execute(select(table.c.seq).where(table.c.seq > seq).order_by(table.c.seq).limit(limit + 1))
-                for table in (schema.items, schema.events)
-            ]
-            following = sorted(number for rows in numbered for number in rows.scalars())
-            is_complete = len(following) <= limit
-            end = last if is_complete else following[limit - 1]
-            columns = [schema.items.c[name] for name in ItemTable.columns]
-            changed = (
-                select(*columns).where(schema.items.c.seq > seq, schema.items.c.seq <= end).order_by(schema.items.c.seq)
-            )
-            item_table = contents.table_of(ItemTable, connection.execute(changed).fetchall())
-            happened = (
-                event_rows.select_events()
-                .where(schema.events.c.seq > seq, schema.events.c.seq <= end)
-                .order_by(schema.events.c.seq)
-            )
-            event_table = event_rows.as_table(event_rows.read_events(connection, happened))
-        return Changes(end, item_table, event_table, is_complete)
+            return read_changes(connection, seq, limit)
 
     def snapshot(self) -> Snapshot:
         """Everything to fit models on, as of now, consistent."""

@@ -58,9 +58,7 @@ class Database:
         """A connection whose transactions take the write lock at once; for one thread at a time."""
         with self.translating():
             connection = self.engine.connect().execution_options(is_writing=True)
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            driver.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
+            _driver(connection).execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
             return connection
 
     @contextmanager
@@ -82,15 +80,12 @@ class Database:
 
     def has_transaction(self, connection: Connection) -> bool:
         """Whether the database still has the transaction open; it ends one by itself when the disk is full."""
-        driver = connection.connection.driver_connection
-        return isinstance(driver, sqlite3.Connection) and driver.in_transaction
+        return _driver(connection).in_transaction
 
     def shed_log(self) -> None:
         """Copy the log into the database and empty it, so that erased rows do not linger there."""
         with self.translating(), self.engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -135,12 +130,11 @@ def insert_rows(
 
     ``absent`` names columns in which ``ABSENT_NUMBER`` or ``ABSENT_TEXT`` stands for NULL.
     """
-    rows = list(zip(*columns.values(), strict=True))
-    if not rows:
-        return
     names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join(f"NULLIF(?, {_literal(absent[name])})" if name in absent else "?" for name in columns)
-    connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', rows)  # noqa: S608 own names
+    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 own names
+    # Straight to the driver and from an iterator: no list of rows is ever made.
+    _driver(connection).executemany(statement, zip(*columns.values(), strict=True))
 
 
 def rows_where_in(
@@ -153,11 +147,14 @@ def rows_where_in(
         chunk = tuple(values[start : start + _IN_CHUNK])
         marks = ", ".join("?" * len(chunk))
         statement = f'SELECT {names} FROM "{key.table.name}" WHERE "{key.name}" IN ({marks})'  # noqa: S608 names of our schema
-        cursor = connection.exec_driver_sql(statement, chunk)
-        assert cursor.cursor is not None
-        found.extend(cursor.cursor.fetchall())
-        cursor.close()
+        found.extend(_driver(connection).execute(statement, chunk).fetchall())
     return found
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _literal(value: int | str) -> str:

@@ -1,0 +1,49 @@
+"""The change feed: items and events in the order in which they were stored.
+
+Enters: a connection in a read transaction and a sequence number. Leaves: one page of ``contracts.Changes``. An item
+that changed again is given once, as it is now, at its newest number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Integer, Select, Table, bindparam, select
+
+from aisle.contracts import Changes
+from aisle.domain import EventTable, ItemTable
+from aisle.storage.contents import table_of
+from aisle.storage.event_rows import EVENTS, as_table, read_events
+from aisle.storage.ledger import Ledger
+from aisle.storage.schema import events, items
+
+
+def read_changes(connection: Connection, seq: int, limit: int) -> Changes:
+    """What came after ``seq``, at most ``limit`` rows."""
+    last = Ledger.read(connection).seq
+    if seq >= last:
+        return Changes(seq, _NO_ITEMS, _NO_EVENTS, is_complete=True)
+    page = {"after": seq, "n_rows": limit + 1}
+    item_seqs = connection.execute(_ITEM_SEQS, page).scalars().all()
+    event_seqs = connection.execute(_EVENT_SEQS, page).scalars().all()
+    following = sorted([*item_seqs, *event_seqs])
+    is_complete = len(following) <= limit
+    span = {"after": seq, "until": last if is_complete else following[limit - 1]}
+    found_items = table_of(ItemTable, connection.execute(_ITEMS, span).fetchall()) if item_seqs else _NO_ITEMS
+    found_events = as_table(read_events(connection, _EVENTS, span)) if event_seqs else _NO_EVENTS
+    return Changes(span["until"], found_items, found_events, is_complete)
+
+
+def _next_seqs(table: Table) -> Select[Any]:
+    seq = table.c.seq
+    return select(seq).where(seq > bindparam("after")).order_by(seq).limit(bindparam("n_rows", type_=Integer))
+
+
+_NO_ITEMS, _NO_EVENTS = ItemTable.empty(), EventTable.empty()
+_ITEM_SEQS, _EVENT_SEQS = _next_seqs(items), _next_seqs(events)
+_ITEMS = (
+    select(*(items.c[name] for name in ItemTable.columns))
+    .where(items.c.seq > bindparam("after"), items.c.seq <= bindparam("until"))
+    .order_by(items.c.seq)
+)
+_EVENTS = EVENTS.where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("until")).order_by(events.c.seq)
