@@ -68,9 +68,7 @@ def test_it_runs_through_the_product_to_its_last_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     groups = ([1, 2, 3, 4], [5, 6, 7, 8])
-    rows = {
-        user: (groups[user % 2] * 2)[user // 2 % 4 :][:4] for user in range(16)
-    }  # round the group, each start twice
+    rows = {user: (groups[user % 2] * 2)[user // 2 % 4 :][:4] for user in range(16)}
     path = write_sequences(tmp_path / "sequences.parquet", rows)
     items = tmp_path / "items.parquet"
     pl.DataFrame(
