@@ -14,9 +14,14 @@ from aisle.storage.ledger import Ledger
 from aisle.storage.schema import event_keys, events, slates, user_codes, user_events, users, waiting_events
 from aisle.storage.slate_rows import without_query
 
+_ROWS_A_STATEMENT = 5_000
+
 
 def erase_user(connection: Connection, user_id: str) -> int:
-    """Delete events, what waits and the profile; take user, query and anchors out of slates. Returns rows touched."""
+    """Delete events, what waits and the profile; take user, query and anchors out of slates. Returns rows touched.
+
+    Cost: one pass over all events (about a second for five million).
+    """
     n_rows = _clear_slates(connection, user_id)
     n_rows += connection.execute(delete(users).where(users.c.user_id == user_id)).rowcount
     code = find_user_codes(connection, [user_id]).get(user_id)
@@ -28,15 +33,18 @@ def erase_user(connection: Connection, user_id: str) -> int:
 def _delete_events(connection: Connection, code: int) -> int:
     ledger = Ledger.read(connection)
     sort_in_tail(connection, ledger)
-    mine = events.c.user_code == code
-    n_suspect = len(connection.execute(select(events.c.seq).where(mine, events.c.is_suspect.is_(True))).all())
-    of_mine = select(events.c.seq).where(mine)
-    n_waiting = connection.execute(delete(waiting_events).where(waiting_events.c.seq.in_(of_mine))).rowcount
-    keys = select(events.c.event_key).where(mine)
-    connection.execute(delete(event_keys).where(event_keys.c.event_key.in_(keys)))
+    columns = (events.c.seq, events.c.event_key, events.c.item_code, events.c.is_suspect)
+    mine = connection.execute(select(*columns).where(events.c.user_code == code)).all()
+    n_waiting = 0
+    for start in range(0, len(mine), _ROWS_A_STATEMENT):
+        seqs, keys, codes, _ = zip(*mine[start : start + _ROWS_A_STATEMENT], strict=True)
+        connection.execute(delete(events).where(events.c.seq.in_(seqs)))
+        connection.execute(delete(event_keys).where(event_keys.c.event_key.in_(keys)))
+        waiting = (waiting_events.c.item_code.in_(set(codes)), waiting_events.c.seq.in_(seqs))
+        n_waiting += connection.execute(delete(waiting_events).where(*waiting)).rowcount
     connection.execute(delete(user_events).where(user_events.c.user_code == code))
-    n_events = connection.execute(delete(events).where(mine)).rowcount
     connection.execute(delete(user_codes).where(user_codes.c.user_code == code))
+    n_events, n_suspect = len(mine), sum(is_suspect for *_, is_suspect in mine)
     ledger.n_events -= n_events
     ledger.n_suspect -= n_suspect
     ledger.n_erasures += 1

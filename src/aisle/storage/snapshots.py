@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _KEEP_FROM_ROWS = 10_000
 """Fewer new events than this are not worth a file; they are read again next time."""
 _MOST_FILES = 12
 """More kept files than this are written together as one."""
+
+_ASIDE = "writing-"
 
 _KEPT_SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
     "seq": pl.Int64,
@@ -86,6 +89,12 @@ class SnapshotReader:
         """Delete what is kept, because a user was erased."""
         for kept in self._files():
             kept.path.unlink(missing_ok=True)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete what killed writers left half written (a living one then does without its file, and says so)."""
+        for aside in self._folder.glob(f"{_ASIDE}*") if self._folder is not None else ():
+            shutil.rmtree(aside, ignore_errors=True)
 
     def _read_events(self, connection: Connection, ledger: Ledger) -> pl.DataFrame:
         chain, frames = self._read_kept(connection, ledger)
@@ -140,7 +149,8 @@ class SnapshotReader:
         path = self._folder / f"events-{ledger.n_erasures}-{first}-{last}-{key}.parquet"
         try:
             self._folder.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix="writing-") as aside:
+            self._sweep()
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix=_ASIDE) as aside:
                 written = Path(aside) / path.name
                 frame.write_parquet(written, compression="zstd", compression_level=1)
                 written.replace(path)
@@ -175,7 +185,9 @@ def _pages(connection: Connection, after: int) -> Iterator[pl.DataFrame]:
     wanted = (events.c.item_code.is_not(None), events.c.is_suspect.is_(False))
     while True:
         statement = select(*columns).where(events.c.seq > after, *wanted).order_by(events.c.seq).limit(PAGE_ROWS)
-        rows = connection.execute(statement).fetchall()
+        cursor = connection.execute(statement).cursor
+        assert cursor is not None
+        rows = cursor.fetchall()  # the driver's own tuples: numbers and texts only, nothing to convert
         if not rows:
             return
         yield pl.DataFrame(

@@ -115,6 +115,18 @@ def test_an_erased_user_is_in_no_kept_file(records: SqlRecords, tmp_path: Path) 
     assert records.snapshot().user_ids == ["stays"]
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_file(records: SqlRecords, tmp_path: Path) -> None:
+    half = tmp_path / "snapshots" / "writing-x"
+    half.mkdir(parents=True)
+    (half / "events.parquet").write_bytes(b"half")
+    records.append_items(items("a"))
+    records.append_events(views(1))
+
+    records.snapshot()
+
+    assert [path.suffix for path in (tmp_path / "snapshots").iterdir()] == [".parquet"]
+
+
 def test_files_of_another_history_are_not_used(records: SqlRecords, tmp_path: Path) -> None:
     """As after a backup was restored: the same numbers stand for other events."""
     records.append_items(items("a"))
