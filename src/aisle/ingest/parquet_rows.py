@@ -36,10 +36,10 @@ def parquet_batches(path: Path, mapping: TableMapping, limits: LimitsConfig) -> 
         with pq.ParquetFile(path) as file:
             n_rows = _rows_at_once(file, path.name, limits)
             columns, is_nested = _columns(file.schema_arrow, mapping, path.name)
-            coded = [name for name in columns if _is_text(file.schema_arrow.field(name).type)]
-        with pq.ParquetFile(path, read_dictionary=coded) as file:
+            coded = _coded(file, columns)
+        with pq.ParquetFile(path, read_dictionary=coded, pre_buffer=False, buffer_size=MIB) as file:
             end = 0
-            for batch in file.iter_batches(batch_size=n_rows, columns=columns, use_threads=False):
+            for batch in _batches(file, columns, n_rows):
                 frame = pl.from_arrow(_spelled_out(batch, path.name))
                 assert isinstance(frame, pl.DataFrame)
                 rows = pl.int_range(end + 1, end + 1 + frame.height, dtype=pl.Int64, eager=True)
@@ -73,8 +73,32 @@ def _rows_at_once(file: pq.ParquetFile, name: str, limits: LimitsConfig) -> int:
     return max(1, min(limits.batch_rows, _BATCH_BYTES // longest))
 
 
+def _coded(file: pq.ParquetFile, columns: list[str]) -> list[str]:
+    """Text columns stored as codes into a dictionary: only there can a long text be repeated at no cost."""
+    texts = {name for name in columns if _is_text(file.schema_arrow.field(name).type)}
+    coded: set[str] = set()
+    for index in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(index)
+        for chunk in (group.column(column) for column in range(group.num_columns)):
+            if chunk.path_in_schema in texts and any("DICTIONARY" in encoding for encoding in chunk.encodings):
+                coded.add(chunk.path_in_schema)
+    return sorted(coded)
+
+
 def _is_text(dtype: pa.DataType) -> bool:
     return pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+
+
+def _batches(file: pq.ParquetFile, columns: list[str], n_rows: int) -> Iterator[pa.RecordBatch]:
+    """Batches of at most ``n_rows``, a few row groups at a time: Arrow keeps dictionaries until an iteration ends."""
+    run: list[int] = []
+    n_run = 0
+    for index in range(file.metadata.num_row_groups):
+        run.append(index)
+        n_run += file.metadata.row_group(index).num_rows
+        if n_run >= n_rows or index == file.metadata.num_row_groups - 1:
+            yield from file.iter_batches(batch_size=n_rows, row_groups=run, columns=columns, use_threads=False)
+            run, n_run = [], 0
 
 
 def _spelled_out(batch: pa.RecordBatch, name: str) -> pa.Table:
