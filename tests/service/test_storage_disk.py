@@ -44,7 +44,7 @@ def limit_pages(records: SqlRecords, pages: int) -> None:
 def test_a_full_database_refuses_the_batch_whole_and_takes_it_when_there_is_room(tmp_path: Path) -> None:
     fill(tmp_path)
     records = SqlRecords.open(tmp_path / "shop.db")
-    limit_pages(records, 10)
+    limit_pages(records, 100)  # room for the new users and items, not for their events
 
     with pytest.raises(UnavailableError, match="no room left on the disk"):
         records.append_events(views(10_000, 2_000), Checkpoint("file", "f", 4_000))
@@ -54,6 +54,7 @@ def test_a_full_database_refuses_the_batch_whole_and_takes_it_when_there_is_room
     limit_pages(records, 100_000)
     assert records.append_events(views(10_000, 2_000), Checkpoint("file", "f", 4_000)).n_new == 2_000
     assert records.append_events(views(0, 2_000)).n_duplicate == 2_000
+    assert len(records.read_user_events([f"u{n}" for n in range(10_000, 12_000)], 5)) == 2_000
     records.close()
 
 

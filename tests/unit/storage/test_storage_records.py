@@ -275,7 +275,6 @@ def test_erasing_a_user_leaves_nothing_of_him(records: SqlRecords, tmp_path: Pat
     assert slate is not None
     assert (slate.user_id, slate.query, slate.item_ids) == (None, None, ("a",))
     assert records.erase_user(secret) == 0
-    records.close()
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or secret.encode() not in path.read_bytes()
 
