@@ -40,7 +40,9 @@ class TransformerEncoder:
         """
         import torch
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()  # progress is told through ``Progress``, not printed
         if n_threads:
             torch.set_num_threads(n_threads)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -79,7 +79,7 @@ class Lexical:
     The best rows by tantivy's own BM25 are scored again exactly; the same score serves ``score``. Words that no item
     uses are taken for their likeliest corrections. Any query string is safe: it is read as words, never as syntax.
 
-    Cost: about 1 ms a query at 50,000 titles; fitting 50,000 titles 4 s; about 250 bytes an item with a short text.
+    Cost on one core, 54,667 titles: 1.2 ms a query, 4 s to fit, 0.9 s to load, 4 MB on disk.
     """
 
     Config: ClassVar[type[settings.Config]] = LexicalConfig
