@@ -50,14 +50,17 @@ def solve_by_neighbours(
 
 def largest_of_sparse(matrix: sp.csr_matrix, n_kept: int) -> sp.csr_matrix:
     """The ``n_kept`` entries of largest size of each row, earlier columns first among equals."""
-    n_rows = len(matrix.indptr) - 1
-    row = np.repeat(np.arange(n_rows), np.diff(matrix.indptr))
-    order = np.lexsort((matrix.indices, -np.abs(matrix.data), row))
-    rank = np.arange(len(row)) - matrix.indptr[row]
-    kept = np.sort(order[rank < n_kept])
-    counts = np.bincount(row[kept], minlength=n_rows)
-    parts = (matrix.data[kept], matrix.indices[kept], np.concatenate([[0], np.cumsum(counts)]))
-    return sp.csr_matrix(parts, shape=matrix.shape)
+    length = np.diff(matrix.indptr)
+    is_kept = np.ones(matrix.nnz, dtype=np.bool_)
+    is_cut = np.repeat(length > n_kept, length)  # few rows are long: only these are sorted
+    entry = np.flatnonzero(is_cut)
+    row = np.repeat(np.arange(len(length)), np.where(length > n_kept, length, 0))
+    order = np.lexsort((matrix.indices[entry], -np.abs(matrix.data[entry]), row))
+    first = np.concatenate([[0], np.cumsum(np.where(length > n_kept, length, 0))])
+    rank = np.arange(len(row)) - first[row]
+    is_kept[entry[order[rank >= n_kept]]] = False
+    indptr = np.concatenate([[0], np.cumsum(np.minimum(length, n_kept))])
+    return sp.csr_matrix((matrix.data[is_kept], matrix.indices[is_kept], indptr), shape=matrix.shape)
 
 
 def _strongest_entries(inputs: sp.csr_matrix) -> sp.csr_matrix:
