@@ -21,13 +21,13 @@ Float32 = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 EVENT_WEIGHTS: Mapping[EventType, float] = {
-    EventType.CLICK: 0.2,
-    EventType.VIEW: 0.2,
-    EventType.SELECT_PROMOTION: 0.2,
-    EventType.SHARE: 0.4,
-    EventType.WISH: 0.5,
-    EventType.ADD_TO_CART: 0.6,
-    EventType.BEGIN_CHECKOUT: 0.7,
+    EventType.CLICK: 0.5,
+    EventType.VIEW: 0.5,
+    EventType.SELECT_PROMOTION: 0.3,
+    EventType.SHARE: 0.6,
+    EventType.WISH: 0.7,
+    EventType.ADD_TO_CART: 0.8,
+    EventType.BEGIN_CHECKOUT: 0.8,
     EventType.PURCHASE: 1.0,
     EventType.RATE: 1.0,
     EventType.REVIEW: 1.0,
@@ -175,11 +175,21 @@ def past_and_future(steps: Steps, decay: float, window: int) -> tuple[sp.csr_mat
     return _joined(before, shape), _joined(after, shape)
 
 
+VISIT_GAP_MS = 30 * 60_000
+"""A pause this long ends a visit, as in web analytics."""
+
+
+def visits_ago(ages: Integers) -> Integers:
+    """Ascending ages in ms to visits since: 0 for those of the latest visit. (m,) int64."""
+    return np.concatenate([[0], np.cumsum(np.diff(ages) > VISIT_GAP_MS)]).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Recency:
     """How a user's history counts when a request is answered.
 
-    An event of ``age`` steps weighs ``decay ** age``; with a half-life also ``0.5 ** (days / half_life_days)``.
+    An event of ``age`` visits weighs ``decay ** age``: counted in events, a click stream would forget all but the last
+    visit. With a half-life also ``0.5 ** (days / half_life_days)``.
     """
 
     weights: Float32
@@ -205,13 +215,14 @@ class Recency:
         net = strongest + withdrawn
         kept = net > 1e-6
         unique, net, last_ms = unique[kept], net[kept], last_ms[kept]
-        moments, step = np.unique(-last_ms, return_inverse=True)
+        moments, moment = np.unique(-last_ms, return_inverse=True)
+        step = visits_ago(moments)[moment]
         faded = net * np.float32(self.decay) ** step.astype(np.float32)
         if self.half_life_days is not None:
-            days = np.maximum(now_ms + moments, 0)[step] / 86_400_000
+            days = np.maximum(now_ms + moments, 0)[moment] / 86_400_000
             faded *= (0.5 ** (days / self.half_life_days)).astype(np.float32)
         if len(unique) > self.longest:
-            newest = np.argsort(step, kind="stable")[: self.longest]
+            newest = np.argsort(moment, kind="stable")[: self.longest]
             unique, faded = unique[newest], faded[newest]
         return unique, faded.astype(np.float32)
 

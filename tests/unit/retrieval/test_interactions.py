@@ -41,7 +41,7 @@ def test_a_pair_weighs_its_strongest_event_less_its_withdrawal() -> None:
     events += [Did("u", "c", 3, CART), Did("u", "c", 3.5, EventType.REMOVE_FROM_CART)]
     found = user_item_matrix(steps_of(events)).toarray()
 
-    np.testing.assert_allclose(found, [[0.6, 0.0, 0.2, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(found, [[0.8, 0.0, 0.4, 0.0]], atol=1e-6)
 
 
 def test_impressions_and_searches_say_nothing() -> None:
