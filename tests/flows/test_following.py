@@ -1,0 +1,212 @@
+"""The change feed under bad luck: sources that fail, writers and readers that meet at the worst moment."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from aisle.domain import Event, EventType, Item, ItemText
+from aisle.errors import DataError
+from aisle.flows import collect
+from aisle.folder import init
+from aisle.shop import Shop
+from aisle.testing.tiny import HOUR_MS, NOW_MS
+
+
+def item(item_id: str, title: str) -> Item:
+    return Item(item_id, (ItemText("en", title),), created_ms=NOW_MS - HOUR_MS)
+
+
+def purchase(user_id: str, item_id: str) -> Event:
+    return Event(user_id, EventType.PURCHASE, NOW_MS - HOUR_MS, item_id)
+
+
+class Heard:
+    """A source that notes what it is told, and may do something when it is told."""
+
+    name = "heard"
+
+    def __init__(self, on_extend=lambda: None) -> None:
+        self.items: list[str] = []
+        self.events: list[tuple[str, str]] = []
+        self._on_extend = on_extend
+
+    def extend(self, items, events) -> None:
+        self.items += items.frame["item_id"]
+        self.events += zip(events.frame["user_id"], events.frame["item_id"], strict=True)
+        self._on_extend()
+
+    def retrieve(self, requests, n):
+        raise AssertionError("it is not asked")
+
+
+def test_a_source_that_cannot_take_in_what_is_new_answers_no_more_and_the_others_count_once(shop, caplog):
+    def fail() -> None:
+        raise RuntimeError("model server is away")
+
+    heard = Heard()
+    lineup = shop.live.stages.lineup
+    lineup.swap("linear", Heard(fail), "1")  # type: ignore[arg-type]
+    lineup.swap("heard", heard, "1")  # type: ignore[arg-type]
+
+    shop.add_items([item("teapot", "Cast iron teapot")])
+    shop.add_events([purchase("newcomer", "teapot")])
+
+    assert heard.items == ["teapot"]
+    assert heard.events == [("newcomer", "teapot")]
+    assert shop.recommend(user_id="dora").degraded == ("linear",)
+    assert "model server is away" in lineup.failures["linear"]
+    assert shop.search("cast iron teapot").item_ids[0] == "teapot"
+
+    shop.train(["linear"])
+    assert shop.recommend(user_id="dora").degraded == ()
+
+
+@pytest.mark.parametrize("page_rows", [2, 50_000])
+def test_what_is_written_while_a_source_joins_reaches_it_once(shop, tiny, monkeypatch, page_rows):
+    monkeypatch.setattr(collect, "PAGE_ROWS", page_rows)
+    shop.add_events([purchase("early", "samovar")])  # waits for its item
+    follower = shop.live.follower
+    with Shop.open(shop.folder.root, clock=tiny.clock) as other:
+        moments = iter(
+            [
+                lambda: other.add_items([item("samovar", "Electric samovar")]),
+                lambda: other.add_events([purchase("late", "samovar"), purchase("late", "kettle")]),
+                lambda: other.add_items([item("samovar", "Electric samovar, large")]),
+            ]
+        )
+        source = Heard(lambda: next(moments, lambda: None)())
+        follower.join("heard", source, "1", seq=0, n_items=0)  # type: ignore[arg-type]
+    shop.refresh()
+
+    expected = [(event.user_id, event.item_id) for event in tiny.events.rows() if event.item_id]
+    expected += [("early", "samovar"), ("late", "samovar"), ("late", "kettle")]
+    known = set(shop.live.stages.catalogue.item_ids)
+    assert sorted(e for e in source.events if e[1] in known) == sorted(e for e in expected if e[1] in known)
+    assert set(source.items) == known
+
+
+def test_events_recorded_while_the_shop_loads_are_in_the_first_answer(shop, monkeypatch):
+    load_states = shop._go_live
+
+    def load_while_somebody_buys():
+        live = load_states()
+        writer = threading.Thread(target=shop.add_events, args=([purchase("newcomer", "kettle")],))
+        writer.start()
+        writer.join()
+        return live
+
+    monkeypatch.setattr(shop, "_go_live", load_while_somebody_buys)
+
+    shop.recommend("recently-viewed", user_id="newcomer")
+
+    assert shop.live.follower.seq == shop.records.counts()["seq"]
+
+
+def test_a_shop_opened_while_it_trains_knows_later_items_by_the_new_model(untrained, monkeypatch):
+    from aisle.flows import train
+
+    fit = train.train_one
+
+    def fit_while_somebody_asks(spec, snapshot, parts):
+        untrained.search("tea")
+        return fit(spec, snapshot, parts)
+
+    monkeypatch.setattr(train, "train_one", fit_while_somebody_asks)
+    untrained.train(["new_arrivals", "popular"])
+
+    untrained.add_items([item("teapot", "Cast iron teapot")])
+    untrained.add_events([purchase(f"u{n}", "teapot") for n in range(30)])
+
+    assert untrained.live.stages.lineup.versions["popular"] == "000001"
+    assert untrained.recommend("new-arrivals").item_ids[0] == "teapot"
+    assert untrained.recommend("popular").item_ids[0] == "teapot"
+
+
+def test_a_model_keeps_its_items_when_the_feed_brought_them_in_another_order(shop, tiny):
+    shop.search("tea")
+    with Shop.open(shop.folder.root, clock=tiny.clock) as other:
+        other.add_items([item("first", "First new thing")])
+        other.add_items([item("second", "Second new thing")])
+        other.add_items([item("first", "First new thing, changed")])
+        other.add_events([purchase(f"u{n}", "second") for n in range(30)])
+    shop.refresh()
+
+    shop.train(["popular", "lexical"])
+
+    assert shop.recommend("popular").item_ids[0] == "second"
+    assert shop.search("first new thing").item_ids[0] == "first"
+    assert list(shop.live.stages.catalogue.item_ids) == [
+        item_id for page in shop.records.read_catalogue() for item_id in page.frame["item_id"]
+    ]
+
+
+def test_models_of_other_records_do_not_answer(shop, tiny, tmp_path):
+    """A database from an older backup beside newer models: rows would mean other items."""
+    import shutil
+
+    older = tmp_path / "older"
+    with Shop(init(older), clock=tiny.clock) as backup:
+        backup.add_items([item("different", "Something different"), *tiny.items.rows()])
+        backup.add_events(tiny.events)
+    shutil.copytree(shop.folder.models, older / "models")
+    shutil.copytree(shop.folder.indexes, older / "indexes")
+
+    with Shop.open(older, clock=tiny.clock) as restored:
+        assert "linear" in restored.recommend(user_id="dora").degraded
+        assert "trained on other records" in restored.live.stages.lineup.failures["linear"]
+        assert restored.search("something different").item_ids[0] == "different"
+        assert restored.search("something different").degraded == ()
+
+
+def test_a_source_that_breaks_while_loading_does_not_close_the_shop(shop, tiny, caplog):
+    class Broken:
+        is_index = False
+
+        @classmethod
+        def load(cls, *_: object):
+            raise KeyError("weights")
+
+    Broken.__name__ = shop.specs["linear"].implementation.__name__
+    with Shop.open(shop.folder.root, clock=tiny.clock) as again:
+        again.specs = {**again.specs, "linear": replace(again.specs["linear"], implementation=Broken)}  # type: ignore[arg-type]
+        response = again.recommend(user_id="dora")
+
+        assert response.degraded == ("linear",)
+        assert response.item_ids
+        assert "KeyError: 'weights'" in again.live.stages.lineup.failures["linear"]
+
+
+def test_a_list_names_the_versions_that_made_it(shop):
+    class Swapped:
+        """Is replaced by another version while it answers."""
+
+        name = "trending"
+
+        def __init__(self, inner) -> None:
+            self._inner = inner
+
+        def retrieve(self, requests, n):
+            shop.live.stages.lineup.swap("trending", self._inner, "newer")
+            return self._inner.retrieve(requests, n)
+
+    shop.live.stages.lineup.swap("trending", Swapped(shop.live.stages.lineup.sources["trending"]), "older")  # type: ignore[arg-type]
+
+    assert shop.recommend("trending").slate.versions["trending"] == "older"
+    assert shop.recommend("trending").slate.versions["trending"] == "newer"
+
+
+def test_a_text_where_a_list_belongs_is_told(shop):
+    with pytest.raises(DataError, match=r"item_ids is the text 'kettle'; give a list"):
+        shop.complete_basket("kettle")
+    with pytest.raises(DataError, match=r"names is the text 'linear'"):
+        shop.train("linear")
+    with pytest.raises(DataError, match="size is 2.5"):
+        shop.search("tea", size=2.5)
+
+
+def test_a_query_that_was_not_utf8_is_answered_and_written_down(shop):
+    response = shop.search("tea\udcff")
+
+    assert response.item_ids
+    assert response.degraded == ()
