@@ -108,8 +108,8 @@ class Field(Config):
     bands: tuple[int, ...] | None = None
     """Numbers to bands: ``[18, 25]`` gives ``under-18``, ``18-24``, ``25+``."""
     time: str = "auto"
-    """``s``, ``ms``, ``us``, ``ns``, ``year``, ``iso``, or a strptime format. ``auto``: times as they are, numbers since
-    1970 in the unit that their size tells, other text as ISO 8601."""
+    """``s``, ``ms``, ``us``, ``ns``, ``year``, ``iso``, or a strptime format. ``auto``: times as they are, numbers in
+    the unit since 1970 that their size tells, other text as ISO 8601."""
     timezone: str = "UTC"
     """Of times that carry none."""
     decimal: Literal[".", ","] = "."
