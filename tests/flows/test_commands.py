@@ -1,0 +1,130 @@
+"""The command line as a newcomer uses it, in process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from aisle.cli import app
+
+ITEMS = """item_id,title,description,brand,category,price,stock
+k1,Enamel kettle red,"Whistles <b>loudly</b>",Maple,Kitchen > Kettles,29.00,5
+t1,Green tea,First harvest,Hillside,Grocery > Tea,€8.50,9
+b1,Hiking boots,Waterproof,Northgate,Outdoors > Boots,119.00,2
+b2,Broken row,,,,-5,1
+"""
+EVENTS = """user_id,type,time,item_id
+ann,purchase,2026-03-01T10:00:00Z,k1
+ann,purchase,2026-03-01T10:00:00Z,t1
+bob,view_item,1772400000,k1
+bob,purchase,1772400000000,t1
+cat,view_item,2026-03-02,boots-from-elsewhere
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "items.csv").write_text(ITEMS)
+    (tmp_path / "events.csv").write_text(EVENTS)
+    runner = CliRunner()
+
+    def invoke(*arguments: str, expect: int = 0):
+        result = runner.invoke(app, list(arguments))
+        assert result.exit_code == expect, result.output + result.stderr
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def filled(run):
+    run("init", "shop", "--currency", "EUR")
+    run("import", "shop", "items.csv")
+    run("import", "shop", "events.csv")
+    return run
+
+
+def test_from_files_to_lists(filled):
+    assert "trained and in service" in filled("train", "shop").stdout
+    found = json.loads(filled("search", "shop", "red kettle", "--json").stdout)
+    assert found["items"][0]["item_id"] == "k1"
+    assert found["degraded"] == []
+    assert "Green tea" in filled("basket", "shop", "k1").stdout
+    assert "29.00 EUR" in filled("recommend", "shop", "popular").stdout
+    assert "green tea" in filled("suggest", "shop", "gre").stdout.casefold()
+    assert json.loads(filled("similar", "shop", "k1", "--json").stdout)["placement"] == "similar-items"
+    assert "3 items" in filled("doctor", "shop").stdout
+
+
+def test_a_refused_row_is_shown_and_the_rest_goes_in(run):
+    run("init", "shop")
+    report = json.loads(run("import", "shop", "items.csv", "--json").stdout)
+
+    assert (report["n_new"], report["n_refused"]) == (3, 1)
+    assert (report["refusals"][0]["row"], report["refusals"][0]["field"]) == (4, "price")
+
+
+def test_importing_again_loads_nothing_twice(filled):
+    report = json.loads(filled("import", "shop", "events.csv", "--json").stdout)
+
+    assert (report["n_new"], report["n_resumed"]) == (0, 5)
+
+
+def test_prices_filter_in_whole_units(filled):
+    found = json.loads(filled("search", "shop", "tea kettle boots", "--max-price", "30", "--json").stdout)
+
+    assert {item["item_id"] for item in found["items"]} == {"k1", "t1"}
+
+
+def test_a_guessed_mapping_is_a_mapping(run, tmp_path):
+    (tmp_path / "odd.csv").write_text("CustomerID,StockCode,InvoiceDate\n7,k1,2026-03-01 10:00\n")
+    run("init", "shop")
+
+    guessed = run("import", "shop", "odd.csv", "--guess").stdout
+
+    (tmp_path / "odd.toml").write_text(guessed)
+    run("import", "shop", "odd.csv", "--mapping", "odd.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["search", "nowhere", "tea"], 2, "aisle init"),
+        (["init", "."], 2, "not an empty folder"),
+        (["init", "other", "--currency", "euros"], 2, "currency"),
+        (["import", "shop", "absent.csv"], 2, "absent.csv"),
+        (["import", "shop", "items.csv", "--mapping", "gorse-item"], 2, "Did you mean"),
+        (["recommend", "shop", "home"], 2, "unknown placement"),
+        (["similar", "shop", "ghost"], 2, "unknown item"),
+        (["train", "shop", "--source", "liner"], 2, "Did you mean 'linear'"),
+        (["search", "shop", "tea", "--min-price", "9", "--max-price", "1"], 2, "above"),
+    ],
+)
+def test_wrong_input_is_answered_with_what_is_allowed(filled, arguments, status, says):
+    result = filled(*arguments, expect=status)
+
+    assert says in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+
+
+def test_training_an_empty_shop_says_what_to_run_first(run):
+    run("init", "shop")
+
+    assert "aisle import" in run("train", "shop", expect=3).stderr
+    assert "no items" in run("doctor", "shop", expect=1).stdout
+
+
+def test_evaluation_writes_a_page(filled, tmp_path):
+    filled("evaluate", "shop", "--protocol", "last", "--html", "report.html", "--language", "zh")
+
+    assert "<svg" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_every_command_has_a_help_text_with_an_example_or_a_reason(run):
+    top = run("--help").stdout
+    for command in ("demo", "init", "import", "train", "evaluate", "doctor", "search", "suggest", "recommend"):
+        assert command in top
+        assert len(run(command, "--help").stdout.splitlines()) > 8
