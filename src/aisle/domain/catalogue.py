@@ -99,7 +99,8 @@ class Catalogue:
 
     def column(self, name: str) -> NDArray[Any]:
         """One column, (n_items,): a view that later rows do not change. Names: those of ``_COLUMNS``."""
-        return self._arrays[name][: self.n_items]
+        n = self.n_items  # before the array: one that a writer is replacing may be too short for a later count
+        return self._arrays[name][:n]
 
     def category_nodes(self, item_row: int) -> tuple[int, ...]:
         """Category codes of an item from the root down; empty without a category."""
@@ -109,8 +110,8 @@ class Catalogue:
     def in_category(self, path: str) -> NDArray[np.bool_]:
         """Which items lie in ``path`` (joined by ``" > "``) or below it. (n_items,) bool."""
         wanted = self.categories.find(path)
+        leaf = self.column("category").copy()  # before the nodes: a writer adds a node first, then items in it
         below = np.array([wanted in nodes for nodes in self._ancestors], dtype=np.bool_)
-        leaf = self.column("category")
         if not len(below):
             return np.zeros(len(leaf), dtype=np.bool_)
         return (leaf != NO_VALUE) & below[leaf]
@@ -122,15 +123,11 @@ class Catalogue:
             ids = frame["item_id"].to_list()
             first_new = len(self.item_ids)
             rows = np.empty(len(ids), dtype=np.int64)
-            new_ids: list[str] = []
+            new: dict[str, int] = {}
             for position, item_id in enumerate(ids):
                 row = self._row_of.get(item_id)
-                if row is None:
-                    row = first_new + len(new_ids)
-                    self._row_of[item_id] = row
-                    new_ids.append(item_id)
-                rows[position] = row
-            self._grow(first_new + len(new_ids))
+                rows[position] = new.setdefault(item_id, first_new + len(new)) if row is None else row
+            self._grow(first_new + len(new))
             self._arrays["kind"][rows] = frame["kind"].to_physical().to_numpy()
             self._arrays["category"][rows] = [self._category_code(path) for path in frame["category"].to_list()]
             for name, names in (("brand", self.brands), ("seller", self.sellers)):
@@ -140,7 +137,9 @@ class Catalogue:
             for name in ("price_minor", "cost_minor", "stock", "created_ms", "starts_ms", "ends_ms"):
                 self._arrays[name][rows] = frame[name].fill_null(NO_VALUE).to_numpy()
             self._arrays["is_available"][rows] = frame["is_available"].to_numpy()
-            self.item_ids.extend(new_ids)
+            # Only now can readers find the new rows: everything that they look up by row is there.
+            self.item_ids.extend(new)
+            self._row_of.update(new)
             self.version += 1
             return rows
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aisle.errors import DataError
+from aisle.domain.checks import require_whole
+from aisle.errors import DataError, unknown_name
 
 
 class EventType(StrEnum):
@@ -79,5 +80,11 @@ class Event:
     def __post_init__(self) -> None:
         if not self.user_id:
             raise DataError("an event needs a non-empty user_id", field="user_id")
+        if not isinstance(self.type, EventType):
+            if self.type not in list(EventType):
+                raise DataError(unknown_name("event type", str(self.type), map(str, EventType)), field="type")
+            object.__setattr__(self, "type", EventType(self.type))
+        for name in ("time_ms", "quantity", "price_minor", "slot"):
+            require_whole("an event", name, getattr(self, name))
         if self.item_id is None and self.type is not EventType.SEARCH:
             raise DataError(f"a {self.type.value} event needs an item_id", field="item_id")

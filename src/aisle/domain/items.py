@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from aisle.domain.checks import require_whole
 from aisle.errors import DataError
 
 
@@ -62,6 +63,8 @@ class Item:
             raise DataError("an item needs a non-empty item_id", field="item_id")
         if not self.texts:
             raise DataError(f"item {self.item_id!r} has no text; give at least a title", field="texts")
+        for name in ("price_minor", "cost_minor", "stock"):
+            require_whole(f"item {self.item_id!r}", name, getattr(self, name), least=0)
 
     def text(self, language: str | None = None) -> ItemText:
         """The text in ``language``, or the item's first text when it has none in it."""

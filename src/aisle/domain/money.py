@@ -8,12 +8,13 @@ from __future__ import annotations
 _WITHOUT_DIGITS = ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV")
 _CFA_AND_CFP_FRANCS = ("XAF", "XOF", "XPF")
 _WITH_THREE_DIGITS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
-_DIGITS = dict.fromkeys((*_WITHOUT_DIGITS, *_CFA_AND_CFP_FRANCS), 0) | dict.fromkeys(_WITH_THREE_DIGITS, 3)
 
 
 def minor_digits(currency: str | None) -> int:
     """How many digits a currency's minor unit has after the point: 2 for USD and CNY, 0 for JPY."""
-    return _DIGITS.get(currency or "", 2)
+    if currency in _WITHOUT_DIGITS or currency in _CFA_AND_CFP_FRANCS:
+        return 0
+    return 3 if currency in _WITH_THREE_DIGITS else 2
 
 
 def to_minor(amount: float, currency: str | None) -> int:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle.domain.checks import several
 from aisle.domain.items import ItemKind
-from aisle.errors import DataError
+from aisle.errors import DataError, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Limits a caller sets. Empty tuples and None mean no limit; prices are inclusive minor units.
+    """Limits a caller sets. Empty tuples and None mean no limit; prices are inclusive minor units. Lists become tuples.
 
     ``categories`` are paths joined by ``" > "`` and include what lies below them. ``is_in_stock_only`` False also shows
     items that cannot be bought now.
@@ -47,9 +48,18 @@ class Filters:
     """False leaves out what the user has already bought."""
 
     def __post_init__(self) -> None:
+        for name in ("categories", "brands", "sellers", "excluded_item_ids"):
+            object.__setattr__(self, name, several(name, getattr(self, name)))
+        object.__setattr__(self, "kinds", tuple(map(_kind, several("kinds", self.kinds))))
         low, high = self.min_price_minor, self.max_price_minor
         if low is not None and high is not None and low > high:
             raise DataError(f"min_price_minor {low} is above max_price_minor {high}", field="min_price_minor")
+
+
+def _kind(name: str) -> ItemKind:
+    if name not in list(ItemKind):
+        raise DataError(unknown_name("kind", name, map(str, ItemKind)), field="kinds")
+    return ItemKind(name)
 
 
 @dataclass(frozen=True, slots=True)

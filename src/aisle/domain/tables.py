@@ -26,11 +26,12 @@ ITEM_KIND = pl.Enum([kind.value for kind in ItemKind])
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its type, whether a value is required, and what stands in when the column is absent."""
+    """One column: its type, whether a value is required, what stands in when the column is absent, its least value."""
 
     dtype: Any
     is_required: bool = False
     default: Any = None
+    least: int | None = None
 
 
 ITEM_COLUMNS: Mapping[str, Column] = {
@@ -40,10 +41,10 @@ ITEM_COLUMNS: Mapping[str, Column] = {
     "brand": Column(pl.String),
     "category": Column(pl.List(pl.String), is_required=True, default=[]),
     "attributes": Column(ATTRIBUTES, is_required=True, default=[]),
-    "price_minor": Column(pl.Int64),
+    "price_minor": Column(pl.Int64, least=0),
     "currency": Column(pl.String),
-    "cost_minor": Column(pl.Int64),
-    "stock": Column(pl.Int64),
+    "cost_minor": Column(pl.Int64, least=0),
+    "stock": Column(pl.Int64, least=0),
     "seller": Column(pl.String),
     "image": Column(pl.String),
     "created_ms": Column(pl.Int64),
@@ -125,6 +126,10 @@ class Table:
         for name, n_null in zip(required, nulls, strict=True):
             if n_null:
                 raise DataError(f"{type(self).__name__}: {n_null} rows have no {name}", field=name)
+        for name, column in self.columns.items():
+            if column.least is not None and (self.frame[name] < column.least).any():
+                message = f"{name} {self.frame[name].min()} is below {column.least}, the least allowed"
+                raise DataError(f"{type(self).__name__}: {message}", field=name)
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame) -> Self:

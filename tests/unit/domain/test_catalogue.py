@@ -1,7 +1,9 @@
+import threading
+
 import numpy as np
 import pytest
 
-from aisle.domain import Catalogue, Item, ItemKind, ItemTable, ItemText
+from aisle.domain import NO_VALUE, Catalogue, Item, ItemKind, ItemTable, ItemText
 from aisle.domain.catalogue import require_rows
 from aisle.errors import DataError
 
@@ -73,3 +75,49 @@ def test_an_unknown_item_is_named():
     with pytest.raises(DataError, match="unknown item 'ghost'"):
         require_rows(catalogue(item("a")), ["a", "ghost"])
     assert require_rows(catalogue(item("a")), ["a"]).dtype == np.int64
+
+
+def test_readers_see_whole_rows_while_a_writer_appends():
+    growing = catalogue(item("seed", category=("C",)))
+    failures: list[BaseException] = []
+    is_done = threading.Event()
+
+    def read() -> None:
+        try:
+            while not is_done.is_set():
+                # Each order of looking is one that sources use.
+                last = growing.n_items - 1
+                assert growing.row(growing.item_ids[last]) in (last, NO_VALUE)
+                assert len(growing.column("category")) > last
+                assert growing.in_category("C")[last] or last
+                newest = growing.row(f"i{last}")
+                assert newest == NO_VALUE or growing.ids([newest]) == [f"i{last}"]
+        except BaseException as error:
+            failures.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for n in range(300):
+        growing.extend(ItemTable.from_rows([item(f"i{n + 1}", category=(f"C{n}",))]))
+    is_done.set()
+    for reader in readers:
+        reader.join()
+
+    assert failures == []
+
+
+def test_a_reader_in_the_middle_of_a_change_finds_nothing_half_there():
+    shop = catalogue(*(item(f"i{n}", category=("C",)) for n in range(16)))
+    grow = shop._grow
+    seen: list[object] = []
+
+    def look_while_growing(n: int) -> None:
+        grow(n)
+        seen.append((shop.row("new"), shop.n_items, len(shop.column("stock")), len(shop.in_category("C"))))
+
+    shop._grow = look_while_growing  # type: ignore[method-assign]
+    shop.extend(ItemTable.from_rows([item("new")]))
+
+    assert seen == [(NO_VALUE, 16, 16, 16)]
+    assert shop.row("new") == 16
