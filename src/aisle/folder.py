@@ -88,17 +88,28 @@ def init(
         ConfigError: the folder holds something already, or a setting is wrong; nothing is written then.
     """
     root = Path(folder)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+    try:
+        is_taken = root.exists() and (not root.is_dir() or any(root.iterdir()))
+    except OSError as error:
+        raise _unusable(root, error) from error
+    if is_taken:
         raise ConfigError(f"{root} exists and is not an empty folder; name another one, or open it if it is a shop")
     text = toml if toml is not None else default_toml(name, currency, languages)
     try:
         Settings.parse(tomllib.loads(text), "")
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the settings are not TOML: {error}") from error
-    root.mkdir(parents=True, exist_ok=True)
     made = ShopFolder(root)
-    made.settings.write_text(text, encoding="utf-8")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        made.settings.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _unusable(root, error) from error
     return made
+
+
+def _unusable(root: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"a shop cannot be made in {root}: {error.strerror}; name another folder or check its disk")
 
 
 def default_toml(name: str, currency: str, languages: tuple[str, ...]) -> str:

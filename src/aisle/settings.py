@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -53,6 +53,10 @@ def _fields_at(record: type[BaseModel], path: list[str]) -> list[str]:
     return list(record.model_fields)
 
 
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+"""A BCP 47 primary tag."""
+
+
 class ShopConfig(Config):
     """The shop itself."""
 
@@ -60,7 +64,7 @@ class ShopConfig(Config):
     """Shown to people."""
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     """ISO 4217; prices without a currency are taken to be in it."""
-    languages: tuple[str, ...] = ("en", "zh")
+    languages: tuple[Language, ...] = Field(default=("en", "zh"), min_length=1)
     """Languages of texts and answers, the first being the default."""
 
 
@@ -123,9 +127,10 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
         kinds=tuple(ItemKind),
     ),
     "recommended-for-you": PlacementConfig(
-        sources=("linear", "trending", "new_arrivals"),
-        fusion=FusionConfig(method="scaled", weights={"linear": 1.0, "trending": 0.05, "new_arrivals": 0.02}),
-        backfill=("popular",),
+        sources=("linear", "popular", "trending", "new_arrivals"),
+        fusion=FusionConfig(
+            method="scaled", weights={"linear": 1.0, "popular": 0.1, "trending": 0.05, "new_arrivals": 0.02}
+        ),
         has_bought=False,
     ),
     "similar-items": PlacementConfig(sources=("item_neighbours", "semantic"), backfill=("popular",)),
@@ -143,6 +148,18 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
 }
 
 
+def _changed(default: Config, given: Any) -> Any:
+    """The settings of ``default`` where ``given`` has none; a table of settings inside is changed the same way."""
+    if not isinstance(given, Mapping):
+        return given
+    inner = {name: getattr(default, name) for name in given if name in type(default).model_fields}
+    changed = {
+        name: _changed(inner[name], value) if isinstance(inner.get(name), Config) else value
+        for name, value in given.items()
+    }
+    return {**default.model_dump(), **changed}
+
+
 class Settings(Config):
     """A shop's ``aisle.toml``."""
 
@@ -151,19 +168,18 @@ class Settings(Config):
     source: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """One table a source; ``kind`` names the implementation (default: the table's name), the rest is its config."""
     placement: Mapping[str, PlacementConfig] = Field(default_factory=dict)
-    """Placements; those not named here keep their defaults."""
+    """Placements; those not named here keep their defaults, and so does what a table leaves out."""
 
     @model_validator(mode="before")
     @classmethod
     def _with_default_placements(cls, table: Any) -> Any:
-        given = dict(table.get("placement", {}))
+        given = table.get("placement", {})
+        if not isinstance(given, Mapping):
+            return table  # the field's own check says what is wrong with it
         merged: dict[str, Any] = dict(DEFAULT_PLACEMENTS)
         for name, placement in given.items():
             default = DEFAULT_PLACEMENTS.get(name)
-            if default is None or isinstance(placement, PlacementConfig):
-                merged[name] = placement
-            else:
-                merged[name] = {**default.model_dump(), **placement}
+            merged[name] = placement if default is None else _changed(default, placement)
         return {**table, "placement": merged}
 
     @classmethod
@@ -171,8 +187,10 @@ class Settings(Config):
         """Read and check a TOML file; raises ``ConfigError`` with the line or the setting that is wrong."""
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigError(f"{path} does not exist; make a shop with `aisle init {path.parent}`") from error
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read ({error.strerror}); check the permissions") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not TOML: {error}") from error
         try:

@@ -27,9 +27,22 @@ def test_a_table_changes_a_placement_and_keeps_its_other_defaults():
     assert settings.placement["home"].kinds == (ItemKind.ARTICLE,)
 
 
+def test_a_table_inside_a_placement_changes_only_what_it_names():
+    usual = Settings().placement["search"].fusion
+
+    fusion = parse("[placement.search.fusion]\nrank_constant = 30").placement["search"].fusion
+
+    assert fusion == usual.model_copy(update={"rank_constant": 30.0})
+    assert fusion.method == "scaled"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("placement = 3", "placement = 3"),
+        ("[placement]\nsearch = 5", "placement.search = 5"),
+        ("[shop]\nlanguages = []", "shop.languages"),
+        ("[shop]\nlanguages = ['']", "shop.languages"),
         ("[shop]\ncurency = 'EUR'", "Did you mean 'currency'"),
         ("[shop]\ncurrency = 'euros'", "shop.currency = 'euros'"),
         ("[placement.home]\nsize = 3", "placement.home.sources"),
@@ -68,4 +81,16 @@ def test_a_folder_that_is_no_shop_says_how_to_make_one(tmp_path):
         ShopFolder(tmp_path).read_settings()
     (tmp_path / "aisle.toml").write_text("[shop\n")
     with pytest.raises(ConfigError, match="not TOML"):
+        ShopFolder(tmp_path).read_settings()
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path):
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(ConfigError, match="make a shop"):
+        ShopFolder(tmp_path / "file").read_settings()
+    with pytest.raises(ConfigError, match="cannot be made in .*Not a directory"):
+        init(tmp_path / "file" / "shop")
+    (tmp_path / "aisle.toml").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
         ShopFolder(tmp_path).read_settings()
