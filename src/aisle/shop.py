@@ -30,7 +30,8 @@ from aisle.domain import (
     User,
     UserTable,
 )
-from aisle.errors import ConfigError, CorruptError, DataError, unknown_name
+from aisle.domain.checks import several
+from aisle.errors import AisleError, ConfigError, CorruptError, NotReadyError, unknown_name
 from aisle.evaluation import Report
 from aisle.flows import collect, recommend, search, train
 from aisle.flows.asks import Ask
@@ -96,9 +97,13 @@ class Shop:
         self.specs: Mapping[str, SourceSpec] = _specs(folder, self.settings, clock)
         self.records = SqlRecords.open(folder.database)
         self._opened: Live | None = None
+        """What writers tell of their changes."""
+        self._answering: Live | None = None
+        """The same once it knows of everything that was written while it was loaded."""
         self._completions: Suggestions | None = None
         self._embeddings: SqlEmbeddings | None = None
         self._lock = threading.RLock()
+        self._training = threading.Lock()
 
     # Filling it.
 
@@ -202,7 +207,7 @@ class Shop:
         context: Context = ANYWHERE,
     ) -> Response:
         """The list of a placement for a user, about ``item_ids`` where the placement is about items."""
-        ask = Ask(user_id=user_id, item_ids=tuple(item_ids), size=size, filters=filters, context=context)
+        ask = Ask(user_id=user_id, item_ids=several("item_ids", item_ids), size=size, filters=filters, context=context)
         return self.ask_recommend(placement, [ask])[0]
 
     def recommend_many(
@@ -248,22 +253,28 @@ class Shop:
             ConfigError: unknown source.
             NotReadyError: the shop has no items.
         """
-        wanted = list(names) if names is not None else list(self.specs)
+        wanted = list(several("names", names)) if names is not None else list(self.specs)
         for name in wanted:
             if name not in self.specs:
                 raise ConfigError(unknown_name("source", name, self.specs), setting=f"source.{name}")
 
-        parts = self._opened.parts if self._opened else self._load_parts()
-        return train.train([self.specs[name] for name in wanted], self.records, parts, self._put_into_service)
+        with self._training:
+            snapshot = self.records.snapshot()
+            parts = self._parts_for(snapshot)
+
+            def put_into_service(trained: train.Trained) -> None:
+                self._put_into_service(trained, parts)
+
+            return train.train([self.specs[name] for name in wanted], snapshot, parts, put_into_service)
 
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
         """Measure a placement on held-out behaviour; the shop's own models are not touched."""
         plan = plan or EvaluationPlan()
         if plan.placement not in self.settings.placement:
             raise ConfigError(unknown_name("placement", plan.placement, self.settings.placement))
-        parts = self._opened.parts if self._opened else self._load_parts()
+        snapshot = self.records.snapshot()
         placement = self.settings.placement[plan.placement]
-        return evaluate(self.records.snapshot(), placement, self.specs, parts, fuse, plan)
+        return evaluate(snapshot, placement, self.specs, self._parts_for(snapshot), fuse, plan)
 
     def doctor(self) -> list[Finding]:
         """What is missing or wrong, and what to run."""
@@ -273,10 +284,17 @@ class Shop:
     @property
     def live(self) -> Live:
         """The parts that answer requests; the first call loads them."""
+        answering = self._answering
+        if answering is not None:
+            return answering
         with self._lock:
             if self._opened is None:
                 self._opened = self._go_live()
-            return self._opened
+            if self._answering is None:
+                # A writer that found nothing opened has left its changes to us.
+                self._opened.follower.catch_up()
+                self._answering = self._opened
+            return self._answering
 
     def _go_live(self) -> Live:
         seq = self.records.counts()["seq"]
@@ -285,7 +303,7 @@ class Shop:
             catalogue=parts.catalogue,
             records=self.records,
             states=LiveStates(self.records, parts.catalogue),
-            lineup=Lineup({}, {}),
+            lineup=Lineup(),
             rules=Eligibility(parts.catalogue),
             fuse=fuse,
             ranker=FusedScore(),
@@ -301,30 +319,55 @@ class Shop:
 
     def _bring_in(self, spec: SourceSpec, live: Live) -> None:
         """Load a source's promoted version; what cannot serve is named in ``lineup.failures`` with what to run."""
-        failures, n_items = live.stages.lineup.failures, live.parts.catalogue.n_items
         try:
-            trained = train.load(spec, live.parts)
+            self._join_promoted(spec, live)
+        except AisleError as error:
+            live.stages.lineup.withdraw(spec.name, str(error))
+        except Exception as error:
+            log.exception("source %s does not load; the shop answers without it", spec.name)
+            live.stages.lineup.withdraw(spec.name, f"it does not load ({type(error).__name__}: {error})")
+
+    def _join_promoted(self, spec: SourceSpec, live: Live) -> None:
+        try:
+            trained = train.load(spec, live.parts, live.follower.seq)
         except CorruptError as error:
             if not spec.implementation.is_index:
-                failures[spec.name] = f"{error}; run `aisle train --source {spec.name}`"
-                return
-            log.warning("index %s is damaged (%s); it is rebuilt from the shop's records", spec.name, error)
-            trained = train.train_one(spec, self.records.snapshot(), live.parts)
-        except DataError as error:
-            failures[spec.name] = str(error)
-            return
+                raise
+            log.warning("index %s cannot be used (%s); it is rebuilt from the shop's records", spec.name, error)
+            snapshot = self.records.snapshot()
+            live.follower.catch_up()
+            trained = train.train_one(spec, snapshot, live.parts)
         if trained:
             _join(live, trained)
-        elif n_items <= UNTRAINED_ITEMS:
+        elif live.parts.catalogue.n_items <= UNTRAINED_ITEMS:
             empty = Snapshot.empty()
             source = spec.implementation.fit(spec.name, empty, spec.config, live.parts)
             live.follower.join(spec.name, source, "untrained", seq=0, n_items=0)
         else:
-            failures[spec.name] = "never trained; run `aisle train`"
+            raise NotReadyError("never trained; run `aisle train`", command="aisle train")
 
-    def _put_into_service(self, trained: train.Trained) -> None:
-        if self._opened:
-            _join(self._opened, trained)
+    def _put_into_service(self, trained: train.Trained, parts: Parts) -> None:
+        """Let a new version answer, whatever was opened while it was being fitted with ``parts``."""
+        with self._lock:  # waits while another thread is loading the version before this one
+            live = self._opened
+            if live is None:
+                return
+            if live.parts is parts:
+                _join(live, trained)
+            elif train.fits(trained.manifest, live.parts.catalogue):
+                self._bring_in(self.specs[trained.manifest.name], live)
+            else:
+                log.warning("the live catalogue numbers items otherwise than the records; the shop is loaded anew")
+                self._opened = self._answering = self._completions = None
+
+    def _parts_for(self, snapshot: Snapshot) -> Parts:
+        """Parts whose catalogue holds the snapshot's items in the same rows: the live ones if they do."""
+        opened = self._opened
+        if opened:
+            opened.follower.catch_up()
+            if train.is_numbered_alike(snapshot, opened.parts.catalogue):
+                return opened.parts
+        return self._load_parts()
 
     def _load_parts(self) -> Parts:
         catalogue = Catalogue()
@@ -350,8 +393,9 @@ class Shop:
         with self._lock:
             if self._completions is None:
                 snapshot = self.records.snapshot()
-                self._completions = Suggestions.fit(snapshot, self.records.read_query_counts())
-                self.live.follower.follow(snapshot.seq, self._completions.extend)
+                completions = Suggestions.fit(snapshot, self.records.read_query_counts())
+                self.live.follower.follow(snapshot.seq, completions.extend)
+                self._completions = completions
             return self._completions
 
     # Letting go of it.

@@ -17,7 +17,7 @@ from aisle.domain.catalogue import require_rows
 from aisle.errors import DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.stages import Stages
+from aisle.flows.stages import Fuse, InService, Stages
 from aisle.settings import PlacementConfig
 
 
@@ -32,8 +32,9 @@ def answer(placement: str, asks: Sequence[Ask], queries: Sequence[Query | None],
         return []
     config = stages.placement(placement)
     degraded = Degraded()
+    in_service = stages.lineup.in_service
     requests = understand(placement, config, asks, queries, stages, degraded)
-    candidates = propose(requests, config, stages, degraded)
+    candidates = propose(requests, config, in_service, stages.fuse, degraded)
     outcomes = degraded.guard(
         "ranker",
         lambda: stages.ranker.predict(requests, candidates),
@@ -43,7 +44,7 @@ def answer(placement: str, asks: Sequence[Ask], queries: Sequence[Query | None],
         stages.policy.select(request, found, outcome, stages.new_slate_id())
         for request, found, outcome in zip(requests, candidates, outcomes, strict=True)
     ]
-    slates = [stamp(slate, config, stages) for slate in slates]
+    slates = [stamp(slate, config, in_service) for slate in slates]
     degraded.guard("slate-log", lambda: stages.records.append_slates(slates), otherwise=lambda: None)
     return [Response(slate, degraded.parts) for slate in slates]
 
@@ -105,28 +106,28 @@ def size_of(ask: Ask, config: PlacementConfig) -> int:
     """How many items are wanted; at most 1,000."""
     if ask.size is None:
         return config.size
-    if not 1 <= ask.size <= 1000:
-        raise DataError(f"size is {ask.size}; allowed are 1 to 1000", field="size")
+    if not isinstance(ask.size, int) or not 1 <= ask.size <= 1000:
+        raise DataError(f"size is {ask.size!r}; allowed are 1 to 1000", field="size")
     return ask.size
 
 
 def propose(
-    requests: Sequence[Request], config: PlacementConfig, stages: Stages, degraded: Degraded
+    requests: Sequence[Request], config: PlacementConfig, in_service: InService, fuse: Fuse, degraded: Degraded
 ) -> list[Candidates]:
     """Ask the placement's sources, fuse what they found, and top short lists up from the backfill sources."""
     n = max(config.n_candidates, *(request.size for request in requests))
-    found = retrieve(config.sources, requests, n, stages, degraded)
-    scorers = {name: source for name, source in stages.lineup.sources.items() if isinstance(source, Scorer)}
+    found = retrieve(config.sources, requests, n, in_service, degraded)
+    scorers = {name: source for name, source in in_service.sources.items() if isinstance(source, Scorer)}
     candidates = degraded.guard(
         "fusion",
-        lambda: stages.fuse(requests, found, config.fusion, scorers),
+        lambda: fuse(requests, found, config.fusion, scorers),
         otherwise=lambda: list(next(iter(found.values()), [Candidates.empty() for _ in requests])),
     )
     for name in config.backfill:
         short = [i for i, request in enumerate(requests) if len(candidates[i]) < request.size]
         if not short:
             break
-        extra = retrieve((name,), [requests[i] for i in short], n, stages, degraded).get(name)
+        extra = retrieve((name,), [requests[i] for i in short], n, in_service, degraded).get(name)
         for position, i in enumerate(short):
             if extra is not None:
                 candidates[i] = behind(candidates[i], extra[position], requests[i].size)
@@ -134,11 +135,11 @@ def propose(
 
 
 def retrieve(
-    names: Sequence[str], requests: Sequence[Request], n: int, stages: Stages, degraded: Degraded
+    names: Sequence[str], requests: Sequence[Request], n: int, in_service: InService, degraded: Degraded
 ) -> dict[str, list[Candidates]]:
     """What each source proposes; a source that is missing or fails is named and left out."""
     found: dict[str, list[Candidates]] = {}
-    sources = stages.lineup.sources
+    sources = in_service.sources
     for name in names:
         if name not in sources:
             degraded.miss(name)
@@ -166,8 +167,8 @@ def behind(first: Candidates, second: Candidates, size: int) -> Candidates:
     )
 
 
-def stamp(slate: Slate, config: PlacementConfig, stages: Stages) -> Slate:
+def stamp(slate: Slate, config: PlacementConfig, in_service: InService) -> Slate:
     """Write the versions of the sources that answered into the slate."""
-    versions = stages.lineup.versions
+    versions = in_service.versions
     used = {name: versions[name] for name in (*config.sources, *config.backfill) if name in versions}
     return replace(slate, versions={**used, **slate.versions})

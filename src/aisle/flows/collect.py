@@ -5,6 +5,7 @@ Whatever was committed, by this process or another, reaches the live parts throu
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,8 @@ from aisle.domain import EventTable, ItemTable
 from aisle.flows.stages import Stages
 
 PAGE_ROWS = 50_000
+
+log = logging.getLogger("aisle.collect")
 
 
 class Follower:
@@ -38,21 +41,31 @@ class Follower:
     def join(self, name: str, source: CandidateSource, version: str, seq: int, n_items: int) -> None:
         """Put a source into service that was fitted up to ``seq`` on the first ``n_items`` rows.
 
-        It is first brought to where the others are: items before events, since it may meet an event of an item that it
-        has not seen yet.
+        It is first brought to where the others are, exactly: what it takes in here does not come again. Items before
+        events, since it may meet an event of an item that it has not seen yet.
         """
         stages = self._stages
         with self._lock:
             self.catch_up()
-            for changes in self._pages(seq):
+            for changes in self._shared_pages(seq):
                 if len(changes.items):
                     source.extend(changes.items, EventTable.empty())
+            items_seq = self.seq
+            n_given, late = stages.catalogue.n_items, set[str]()
             new_ids = stages.catalogue.item_ids[n_items:]
             if new_ids and seq:
                 source.extend(ItemTable.empty(), stages.records.read_waiting_events(new_ids, seq))
-            for changes in self._pages(seq):
-                if len(changes.events):
-                    source.extend(ItemTable.empty(), changes.events)
+            for changes in self._shared_pages(seq):
+                # Only what another process wrote since the items were read brings items here.
+                is_late = changes.seq > items_seq
+                items = changes.items if is_late else ItemTable.empty()
+                late_ids = [i for i in items.frame["item_id"] if stages.catalogue.row(i) >= n_given and i not in late]
+                late.update(late_ids)
+                waiting = stages.records.read_waiting_events(late_ids, seq) if late_ids else EventTable.empty()
+                events = EventTable.concat([waiting, changes.events])
+                if len(items) or len(events):
+                    source.extend(items, events)
+                seq = changes.seq
             stages.lineup.swap(name, source, version)
 
     def follow(self, seq: int, take_in: Callable[[ItemTable], None]) -> None:
@@ -71,6 +84,15 @@ class Follower:
             if changes.is_complete:
                 return
 
+    def _shared_pages(self, seq: int) -> Iterator[Changes]:
+        """Pages from ``seq`` to exactly where the live parts are; each is taken in by them before it is given."""
+        while seq < self.seq:
+            changes = self._stages.records.changes_since(seq, PAGE_ROWS)
+            if changes.seq > self.seq:
+                self.catch_up()
+            seq = changes.seq
+            yield changes
+
     def _take_in(self, changes: Changes) -> None:
         stages = self._stages
         new_ids = [item_id for item_id in changes.items.frame["item_id"] if stages.catalogue.row(item_id) < 0]
@@ -79,9 +101,18 @@ class Follower:
         events = EventTable.concat([waiting, changes.events])
         if len(changes.items) or len(events):
             stages.states.record(events)
-            for source in stages.lineup.sources.values():
-                source.extend(changes.items, events)
+            for name, source in stages.lineup.sources.items():
+                self._extend(name, source, changes.items, events)
         if len(changes.items):
             for take_in in self._listeners:
                 take_in(changes.items)
         self.seq = changes.seq
+
+    def _extend(self, name: str, source: CandidateSource, items: ItemTable, events: EventTable) -> None:
+        """A source that cannot take in what is new would answer wrongly from now on, so it answers no more."""
+        try:
+            source.extend(items, events)
+        except Exception as error:
+            log.exception("source %s cannot take in what is new; it is out of service", name)
+            why = f"it could not take in what is new ({type(error).__name__}: {error}); open the shop again or train it"
+            self._stages.lineup.withdraw(name, why)

@@ -13,6 +13,8 @@ from aisle.flows.stages import Stages
 
 PLACEMENT = "search"
 MAX_QUERY_CHARACTERS = 500
+_UNREADABLE = ("Cc", "Cs")
+"""Control characters, and halves of a character (an argument that was not UTF-8) which no file or index takes."""
 
 
 def search(asks: Sequence[Ask], stages: Stages) -> list[Response]:
@@ -25,11 +27,11 @@ def search(asks: Sequence[Ask], stages: Stages) -> list[Response]:
 
 
 def understand_query(text: str | None) -> Query:
-    """The query in one Unicode form (NFKC), spaces collapsed, without control characters."""
+    """The query in one Unicode form (NFKC), spaces collapsed, without what cannot be read (``_UNREADABLE``)."""
     if text is None:
         raise DataError("a search needs a query text", field="text")
     if len(text) > MAX_QUERY_CHARACTERS:
         raise DataError(f"the query has {len(text)} characters; at most {MAX_QUERY_CHARACTERS} are read", field="text")
     normal = unicodedata.normalize("NFKC", text)
-    cleaned = "".join(" " if unicodedata.category(character) == "Cc" else character for character in normal)
+    cleaned = "".join(" " if unicodedata.category(character) in _UNREADABLE else character for character in normal)
     return Query(text=" ".join(cleaned.split()))

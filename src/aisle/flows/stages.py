@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from aisle.contracts import CandidateSource, Clock, Policy, Ranker, RecordStore,
 from aisle.domain import Candidates, Catalogue, Filters, Request, UserState
 from aisle.errors import ConfigError, unknown_name
 from aisle.settings import FusionConfig, PlacementConfig
+
+Value = TypeVar("Value")
 
 
 class Fuse(Protocol):
@@ -42,25 +44,53 @@ class Rules(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class InService:
+    """The sources that answer at one moment, and the version of each."""
+
+    sources: Mapping[str, CandidateSource]
+    versions: Mapping[str, str]
+
+
 class Lineup:
     """The sources in service, replaced one by one while requests run.
 
-    A request takes the mapping once and keeps it, so that it never sees half of a change.
+    A request takes ``in_service`` once and keeps it, so that it never sees half of a change.
     """
 
-    def __init__(self, sources: Mapping[str, CandidateSource], versions: Mapping[str, str]) -> None:
-        self.sources = dict(sources)
-        self.versions = dict(versions)
-        self.failures: dict[str, str] = {}
-        """Sources that could not be made ready, and why."""
+    def __init__(self) -> None:
+        self.in_service = InService({}, {})
+        self.failures: Mapping[str, str] = {}
+        """Sources that could not be made ready or had to be taken out, and why."""
         self._lock = threading.Lock()
+
+    @property
+    def sources(self) -> Mapping[str, CandidateSource]:
+        """The sources in service now, by name."""
+        return self.in_service.sources
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The version of each source in service now."""
+        return self.in_service.versions
 
     def swap(self, name: str, source: CandidateSource, version: str) -> None:
         """Put a source into service under ``name``, atomically for readers."""
         with self._lock:
-            self.sources = {**self.sources, name: source}
-            self.versions = {**self.versions, name: version}
-            self.failures = {key: why for key, why in self.failures.items() if key != name}
+            now = self.in_service
+            self.in_service = InService({**now.sources, name: source}, {**now.versions, name: version})
+            self.failures = _without(name, self.failures)
+
+    def withdraw(self, name: str, why: str) -> None:
+        """Take a source out of service, or note that it could not be put into service."""
+        with self._lock:
+            now = self.in_service
+            self.in_service = InService(_without(name, now.sources), _without(name, now.versions))
+            self.failures = {**self.failures, name: why}
+
+
+def _without(name: str, mapping: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: value for key, value in mapping.items() if key != name}
 
 
 @dataclass(frozen=True)
