@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from aisle.cli.screen import (
 )
 from aisle.domain import Context, Filters
 from aisle.domain.money import to_minor
+from aisle.errors import ConfigError
 from aisle.shop import Shop
 
 ItemsArgument = Annotated[list[str], typer.Argument(metavar="ITEM...", help="Item ids.", show_default=False)]
@@ -43,9 +45,17 @@ def filters_of(
     return Filters(
         categories=tuple(category or ()),
         brands=tuple(brand or ()),
-        min_price_minor=None if min_price is None else to_minor(min_price, currency),
-        max_price_minor=None if max_price is None else to_minor(max_price, currency),
+        min_price_minor=_minor("--min-price", min_price, currency),
+        max_price_minor=_minor("--max-price", max_price, currency),
     )
+
+
+def _minor(option: str, price: float | None, currency: str) -> int | None:
+    if price is None:
+        return None
+    if not math.isfinite(price):
+        raise ConfigError(f"{option} is {price}; give an amount such as 29.90")
+    return to_minor(price, currency)
 
 
 def search(

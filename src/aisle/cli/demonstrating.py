@@ -31,9 +31,10 @@ def demo(
 ) -> None:
     """Make a simulated shop, train it, measure it against baselines, and show a few lists."""
     with told_errors(), Bars() as bars:
+        config = until_today(size, now_ms())
         if replace:
             remove_shop(Path(folder))
-        world = simulate(until_today(size, now_ms()), seed=seed)
+        world = simulate(config, seed=seed)
         made = shop_folder.init(folder, name="Demo shop", currency="USD", languages=("en", "zh"))
         out.print(f"[bold]1.[/] A simulated shop in {escape(folder)}")
         with Shop(made, progress=bars) as shop:

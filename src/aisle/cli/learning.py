@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from aisle.cli.screen import JsonOption, ShopArgument, err, opened, out, print_json, print_line, rows
+from aisle.errors import ConfigError
 from aisle.evaluation.report_page import page_html
 from aisle.evaluation.report_table import report_tables
 from aisle.flows.diagnose import Level
@@ -60,6 +61,8 @@ def evaluate(
         placement=placement, protocol=protocol, cutoffs=tuple(cutoff or (10,)), max_cases=max_cases, seed=seed
     )
     with opened(shop) as open_shop:
+        if html and not html.parent.is_dir():  # said before the long work, not after it
+            raise ConfigError(f"{html} cannot be written: folder {html.parent} does not exist; make it first")
         report = open_shop.evaluate(plan)
     if html:
         html.write_text(page_html(report, language), encoding="utf-8")
