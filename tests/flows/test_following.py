@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aisle.domain import Event, EventType, Item, ItemText
-from aisle.errors import DataError
+from aisle.errors import DataError, UnavailableError
 from aisle.flows import collect
 from aisle.folder import init
 from aisle.shop import Shop
@@ -209,3 +209,25 @@ def test_a_query_that_was_not_utf8_is_answered_and_written_down(shop):
 
     assert response.item_ids
     assert response.degraded == ()
+
+
+def test_a_locked_database_takes_no_list_away_and_is_told_in_a_line(shop, monkeypatch, caplog):
+    def locked(slates):
+        raise UnavailableError("shop.db is locked by another process")
+
+    shop.search("tea")
+    monkeypatch.setattr(shop.records, "append_slates", locked)
+
+    response = shop.search("tea")
+
+    assert response.item_ids
+    assert response.degraded == ("slate-log",)
+    (record,) = caplog.records
+    assert "locked by another process" in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_the_doctor_s_commands_can_be_run_as_they_stand(untrained):
+    commands = {finding.command for finding in untrained.doctor() if finding.command}
+
+    assert f"aisle train {untrained.folder.root}" in commands

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from aisle.errors import AisleError
+
 log = logging.getLogger("aisle.degraded")
 
 T = TypeVar("T")
@@ -30,7 +32,10 @@ class Degraded:
         """The result of ``work``, or of ``otherwise`` when it fails."""
         try:
             return work()
+        except AisleError as error:
+            # Raised on purpose: the message says all, and people at a terminal read this log.
+            log.warning("%s failed; the answer goes on without it: %s", part, error)
         except Exception:
             log.exception("%s failed; the answer goes on without it", part)
-            self._parts.append(part)
-            return otherwise()
+        self._parts.append(part)
+        return otherwise()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -39,6 +40,10 @@ def diagnose(
     """Findings, the most serious first. ``failures`` are the sources that could not be brought into service."""
     counts = records.counts()
     findings = [*on_data(counts), *on_sources(counts, specs, failures), *on_disk(root)]
+    shop = shlex.quote(str(root))
+    findings = [
+        replace(finding, command=finding.command and finding.command.replace("SHOP", shop)) for finding in findings
+    ]
     order = [Level.PROBLEM, Level.ADVICE, Level.OK]
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
