@@ -129,7 +129,7 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
     "recommended-for-you": PlacementConfig(
         sources=("linear", "popular", "trending", "new_arrivals"),
         fusion=FusionConfig(
-            method="scaled", weights={"linear": 1.0, "popular": 0.1, "trending": 0.05, "new_arrivals": 0.02}
+            method="scaled", weights={"linear": 1.0, "popular": 0.2, "trending": 0.05, "new_arrivals": 0.02}
         ),
         has_bought=False,
     ),

@@ -47,7 +47,7 @@ class ItemNeighboursConfig(Config):
     """What one step of distance leaves of a meeting."""
     shrink: float = Field(default=2.0, ge=0)
     """Meetings at which a similarity counts half. Raising it trusts rare pairs less."""
-    history_decay: float = Field(default=0.85, gt=0, le=1)
+    history_decay: float = Field(default=0.8, gt=0, le=1)
     """What one visit of age leaves of an item of the user's history when a request is answered."""
     history_length: int = Field(default=200, ge=1)
     """Last items of a user that are learnt from and scored on."""

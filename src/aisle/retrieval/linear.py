@@ -51,7 +51,7 @@ class LinearConfig(Config):
     """Steps looked at on either side when learning order."""
     attribute_weight: float = Field(default=3.0, ge=0)
     """How much items of the same category, brand and attributes are taken to go together, in interactions."""
-    history_decay: float = Field(default=0.85, gt=0, le=1)
+    history_decay: float = Field(default=0.8, gt=0, le=1)
     """What one visit of age leaves of an item of the user's history when a request is answered. Raising it follows
     lasting taste, lowering it the moment. On Amazon Beauty 0.7 ranks 3% better; in the simulated shop 0.9 does."""
     history_half_life_days: float | None = Field(default=None, gt=0)
