@@ -7,13 +7,15 @@ from aisle.errors import DataError
 from aisle.testing import tiny_shop
 from aisle.testing.tiny import DAY_MS, FIRST_DAY_MS, NOW_MS
 
+NO_FILTERS = Filters()
+
 
 @pytest.fixture
 def shop():
     return tiny_shop()
 
 
-def shown(shop, filters=Filters(), now_ms=NOW_MS) -> set[str]:
+def shown(shop, filters=NO_FILTERS, now_ms=NOW_MS) -> set[str]:
     return set(shop.catalogue.ids(np.flatnonzero(Eligibility(shop.catalogue).allowed(filters, now_ms))))
 
 
