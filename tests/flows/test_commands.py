@@ -73,6 +73,21 @@ def test_importing_again_loads_nothing_twice(filled):
     assert (report["n_new"], report["n_resumed"]) == (0, 5)
 
 
+def test_common_column_names_are_understood_and_said(run, tmp_path):
+    (tmp_path / "log.csv").write_text(
+        "user,product_id,event,date\nann,k1,add-to-cart,2026-03-01\nbob,t1,buy,2026-03-02\n"
+    )
+    run("init", "shop")
+    run("import", "shop", "items.csv")
+
+    said = run("import", "shop", "log.csv").stdout
+    again = json.loads(run("import", "shop", "log.csv", "--json").stdout)
+
+    for line in ("read product_id as item_id", "read event as type", "read add-to-cart as add_to_cart"):
+        assert line in said
+    assert (again["n_resumed"], again["read_as"]["user"]) == (2, "user_id")
+
+
 def test_prices_filter_in_whole_units(filled):
     found = json.loads(filled("search", "shop", "tea kettle boots", "--max-price", "30", "--json").stdout)
 

@@ -76,6 +76,8 @@ def import_(
     if json:
         print_json({**asdict(report), "refusals_path": str(report.refusals_path or "") or None})
     else:
+        for theirs, ours in report.read_as.items():
+            out.print(f"read {escape(theirs)} as {ours}", highlight=False)
         for table in report.tables():
             out.print(table)
         if report.refusals_path:

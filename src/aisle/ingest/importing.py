@@ -23,7 +23,7 @@ from aisle.domain import DocumentTable, EventTable, ItemTable, UserTable
 from aisle.errors import DataError
 from aisle.ingest.cleaning import AnyTable, CleaningConfig, clean
 from aisle.ingest.drawing import draw
-from aisle.ingest.known import find_mapping
+from aisle.ingest.known import find_mapping, read_as
 from aisle.ingest.limits import LimitsConfig
 from aisle.ingest.mapping import FormatName, TableMapping
 from aisle.ingest.refused import ROW
@@ -112,6 +112,7 @@ def import_files(
     with ExitStack() as stack:
         sources = find_sources(paths, format or _format_of(mapping), stack, stdin)
         chosen = find_mapping(mapping, sources[0], config.limits)
+        understood = read_as(chosen, sources[0], config.limits) if mapping is None else {}
         log = stack.enter_context(RefusalLog(refusals_path))
         count = _Count(chosen.table)
         watch = RobotWatch(config.robots)
@@ -121,6 +122,7 @@ def import_files(
     return ImportReport(
         table=chosen.table,
         sources=tuple(count.sources),
+        read_as=understood,
         **count.sums,
         refused_fields=dict(log.fields),
         refusals=tuple(log.first),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from aisle.errors import ConfigError, DataError, unknown_name
 from aisle.ingest.limits import LimitsConfig
 from aisle.ingest.mapping import TableMapping, parse_mapping, read_mapping
-from aisle.ingest.peeking import column_names
+from aisle.ingest.parsing import texts
+from aisle.ingest.peeking import column_names, peek
 from aisle.ingest.sources import Source
+from aisle.ingest.synonyms import TYPE_SPELLINGS, columns_found, is_certain
 from aisle.ingest.targets import REQUIRED, TABLES, target_of
 
 _ADAPTERS = files("aisle.ingest") / "adapters"
@@ -58,28 +62,69 @@ def check_required(mapping: TableMapping) -> None:
 
 
 def mapping_by_names(names: list[str], source: str) -> TableMapping:
-    """The mapping of a source whose columns have our names already. Other columns are passed over.
+    """The mapping of a source whose columns have our names, or common ones that can mean nothing else (``synonyms``).
+    Other columns are passed over.
 
     Raises:
-        DataError: no table, or more than one, has all it needs; the message says what was understood.
+        DataError: no table has all it needs, or the names could mean several; the message says what to do.
     """
-    understood: dict[str, list[str]] = {}
-    for table in TABLES:
-        known = [name for name in names if target_of(table, name) is not None]
-        roots = {name.partition(".")[0] for name in known}
-        if all(roots & set(group) for group in REQUIRED[table]):
-            understood[table] = known
+    understood: dict[str, dict[str, str]] = {}
+    competing: dict[str, dict[str, list[str]]] = {}
+    for table in _tables_named(names):
+        found, doubtful = columns_found(table, names)
+        roots = {target.partition(".")[0] for target in (*found, *doubtful)}
+        if all(roots & set(group) for group in REQUIRED[table]) and is_certain(table, found):
+            understood[table] = found
+            competing[table] = {ours: theirs for ours, theirs in doubtful.items() if _is_needed(table, ours)}
     # Events name items and users, so a table that needs more columns is the better reading.
-    best = max(understood, key=lambda table: len(understood[table]), default=None)
-    if best is None:
-        wanted = "; ".join(
-            f"{table}: {', '.join(' or '.join(group) for group in groups)}" for table, groups in REQUIRED.items()
-        )
-        raise DataError(
-            f"{source} has columns {', '.join(names[:40])}; none of our tables can be made of them by name alone "
-            f"({wanted}). Write a mapping, or let `aisle import --guess` begin one",
-            source=source,
-        )
-    return TableMapping.parse(
-        {"table": best, "columns": {name: {"from": name} for name in understood[best]}}, "mapping by names"
+    most = max(map(len, understood.values()), default=0)
+    best = [table for table, found in understood.items() if len(found) == most]
+    doubts = competing[best[0]] if len(best) == 1 else {}
+    if len(best) != 1 or doubts:
+        raise DataError(_not_understood(names, source, best, doubts), source=source)
+    columns: dict[str, Any] = {target: {"from": name} for target, name in understood[best[0]].items()}
+    if best[0] == "events" and "type" in columns:
+        columns["type"]["map"] = dict(TYPE_SPELLINGS)
+    return TableMapping.parse({"table": best[0], "columns": columns}, "mapping by names")
+
+
+def read_as(mapping: TableMapping, source: Source, limits: LimitsConfig) -> dict[str, str]:
+    """What a mapping by names read under another name: columns, and event types among the first rows."""
+    renamed = {
+        field.source: target
+        for target, field in mapping.columns.items()
+        if isinstance(field.source, str) and field.source != target
+    }
+    kind = mapping.columns.get("type")
+    if kind is not None and isinstance(kind.source, str) and kind.map:
+        seen = texts(peek(source, limits)[kind.source]).str.strip_chars().drop_nulls().unique(maintain_order=True)
+        renamed |= {value: kind.map[value] for value in seen if value in kind.map}
+    return renamed
+
+
+def _is_needed(table: str, target: str) -> bool:
+    """Whether a doubt about one of our columns is a doubt about the whole source; others are passed over."""
+    return target == "item_id" or any(target in group for group in REQUIRED[table])
+
+
+def _tables_named(names: list[str]) -> list[str]:
+    """The tables that a source may be; one that names both a user and an item tells what happened between them."""
+    behaviour = columns_found("events", names)
+    targets = {*behaviour[0], *behaviour[1]}
+    return ["events"] if {"user_id", "item_id"} <= targets else list(TABLES)
+
+
+def _not_understood(names: list[str], source: str, best: list[str], competing: dict[str, list[str]]) -> str:
+    begin = f"`aisle import SHOP {shlex.quote(source)} --guess` prints a mapping to begin with. "
+    if competing:
+        clashes = "; ".join(f"{' and '.join(theirs)} could each be {ours}" for ours, theirs in competing.items())
+        return f"{begin}{source} leaves a doubt: {clashes}; say in a mapping which is meant"
+    if best:
+        return f"{begin}{source} leaves a doubt: its columns {', '.join(names[:40])} could be {' or '.join(best)}"
+    wanted = "; ".join(
+        f"{table}: {', '.join(' or '.join(group) for group in groups)}" for table, groups in REQUIRED.items()
+    )
+    return (
+        f"{begin}{source} has columns {', '.join(names[:40])}; none of our tables can be made of them by name alone "
+        f"({wanted})"
     )

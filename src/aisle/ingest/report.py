@@ -39,6 +39,8 @@ class ImportReport:
 
     table: str
     sources: tuple[str, ...] = ()
+    read_as: Mapping[str, str] = field(default_factory=dict)
+    """Columns and event types that were understood under another name: theirs to ours. Empty with a mapping."""
     n_rows: int = 0
     n_resumed: int = 0
     n_left_out: int = 0

@@ -5,7 +5,7 @@ import hashlib
 import polars as pl
 import pytest
 
-from aisle.errors import ConfigError
+from aisle.errors import ConfigError, DataError
 from aisle.ingest import TableMapping, adapter, find_mapping, known_adapters, parse_mapping
 from aisle.ingest.drawing import draw
 from aisle.ingest.known import mapping_by_names
@@ -146,6 +146,67 @@ def test_adapters_are_known_by_name() -> None:
 )
 def test_our_own_names_need_no_mapping(names: list[str], table: str) -> None:
     assert mapping_by_names(names, "x").table == table
+
+
+@pytest.mark.parametrize(
+    ("names", "table", "understood"),
+    [
+        ("id,title,price", "items", {"item_id": "id", "title": "title", "price": "price"}),
+        ("id,name,price", "items", {"item_id": "id", "title": "name", "price": "price"}),
+        ("sku,Name,Brand", "items", {"item_id": "sku", "title": "Name", "brand": "Brand"}),
+        ("Product ID,Product Name", "items", {"item_id": "Product ID", "title": "Product Name"}),
+        (
+            "user,item,event,timestamp",
+            "events",
+            {"user_id": "user", "item_id": "item", "type": "event", "time": "timestamp"},
+        ),
+        (
+            "customer_id,product_id,date,action,qty,order_id,note",
+            "events",
+            {"user_id": "customer_id", "item_id": "product_id", "time": "date", "type": "action", "quantity": "qty",
+             "basket_id": "order_id"},
+        ),
+        ("user_id,userId,gender", "users", {"user_id": "user_id", "gender": "gender"}),
+        ("customer_id,sex", "users", {"user_id": "customer_id", "gender": "sex"}),
+        ("item_id,title,image_url,image_link", "items", {"item_id": "item_id", "title": "title"}),
+        ("id,title,content", "documents", {"document_id": "id", "title": "title", "text": "content"}),
+    ],
+)  # fmt: skip
+def test_common_names_need_no_mapping(names: str, table: str, understood: dict[str, str]) -> None:
+    mapping = mapping_by_names(names.split(","), "x")
+
+    assert mapping.table == table
+    assert {target: field.source for target, field in mapping.columns.items()} == understood
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("product_id,sku,name", "product_id and sku could each be item_id"),
+        ("user,item,event,date,timestamp", "timestamp and date|date and timestamp"),
+        ("id,name", "none of our tables"),  # people or goods?
+        ("id,name,email", "none of our tables"),
+        ("customer_id,total", "none of our tables"),  # people or orders?
+        ("user_id,item_id,rating,title", "none of our tables"),  # reviews without a type are no items
+        ("id,title,text,price", "items or documents"),
+        ("a,b", "none of our tables"),
+    ],
+)
+def test_names_that_leave_a_doubt_are_refused_with_what_to_run(names: str, says: str) -> None:
+    with pytest.raises(DataError, match=says) as refused:
+        mapping_by_names(names.split(","), "my file.csv")
+    assert str(refused.value).startswith("`aisle import SHOP 'my file.csv' --guess`")
+
+
+def test_obvious_event_types_are_understood_in_every_spelling() -> None:
+    field = mapping_by_names(["user", "item", "event", "date"], "x").columns["type"]
+    frame = pl.DataFrame({"e": ["View", "addToCart", "add-to-cart", "ADD_TO_CART", "bought", "purchase", "like"]})
+    frame = frame.with_columns(pl.int_range(1, 8, dtype=pl.Int64).alias(ROW))
+    mapping = TableMapping(table="events", columns={"type": field.model_copy(update={"source": "e"})})
+
+    assert draw(frame, mapping)[0]["type"].to_list() == [
+        "view_item", "add_to_cart", "add_to_cart", "add_to_cart", "purchase", "purchase", "like",
+    ]  # fmt: skip
 
 
 def test_a_mapping_must_make_what_its_table_needs() -> None:
