@@ -208,7 +208,11 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """One page of the change feed: what came after a sequence number, up to and including ``seq``."""
+    """One page of the change feed: what came after a sequence number, up to and including ``seq``.
+
+    An item stands where it changed last, as it is now: that may be behind its events, and behind items of later rows.
+    Who needs rows, or an item before its events, takes the items he lacks from ``RecordStore.read_catalogue``.
+    """
 
     seq: int
     items: ItemTable
@@ -252,8 +256,8 @@ class RecordStore(Protocol):
         """The items that exist among ``item_ids``, in that order."""
         ...
 
-    def read_catalogue(self) -> Iterable[ItemTable]:
-        """All items in row order, in pages."""
+    def read_catalogue(self, from_row: int = 0) -> Iterable[ItemTable]:
+        """Items from row ``from_row`` on (0: all) in row order, in pages."""
         ...
 
     def read_user(self, user_id: str) -> User | None:
@@ -265,7 +269,7 @@ class RecordStore(Protocol):
         ...
 
     def read_waiting_events(self, item_ids: Sequence[str], up_to_seq: int) -> EventTable:
-        """Events up to ``up_to_seq`` of items that have only now arrived, in order."""
+        """Events up to ``up_to_seq`` of ``item_ids`` that came before their item did, in order."""
         ...
 
     def read_query_counts(self, limit: int = 100_000) -> Mapping[str, int]:

@@ -311,6 +311,7 @@ def records_that(**broken: Callable[..., Any]) -> Callable[[Path], Any]:
     [
         (records_that(append_events=lambda own, table, *more: own(without_ids(table), *more)), "stored once|the last"),
         (records_that(read_items=lambda own, ids: own(sorted(ids))), "read back as they were"),
+        (records_that(read_catalogue=lambda own, from_row=0: own()), "read back as they were, in row order"),
         (records_that(erase_user=lambda own, user_id: 1), "erased user"),
         (records_that(read_user_events=lambda own, ids, limit: own(ids, limit + 1)), "last events"),
         (records_that(changes_since=lambda own, seq, limit=5: own(0, limit)), "change feed"),

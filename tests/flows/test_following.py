@@ -122,22 +122,61 @@ def test_a_shop_opened_while_it_trains_knows_later_items_by_the_new_model(untrai
     assert untrained.recommend("popular").item_ids[0] == "teapot"
 
 
-def test_a_model_keeps_its_items_when_the_feed_brought_them_in_another_order(shop, tiny):
+def test_items_that_another_process_added_are_numbered_as_the_records_number_them(shop, tiny):
     shop.search("tea")
     with Shop.open(shop.folder.root, clock=tiny.clock) as other:
         other.add_items([item("first", "First new thing")])
         other.add_items([item("second", "Second new thing")])
         other.add_items([item("first", "First new thing, changed")])
         other.add_events([purchase(f"u{n}", "second") for n in range(30)])
+    opened = shop.live
     shop.refresh()
+
+    assert list(opened.parts.catalogue.item_ids) == [
+        item_id for page in shop.records.read_catalogue() for item_id in page.frame["item_id"]
+    ]
+    assert shop.search("first new thing changed").item_ids[0] == "first"
 
     shop.train(["popular", "lexical"])
 
+    assert shop.live is opened
     assert shop.recommend("popular").item_ids[0] == "second"
     assert shop.search("first new thing").item_ids[0] == "first"
-    assert list(shop.live.stages.catalogue.item_ids) == [
-        item_id for page in shop.records.read_catalogue() for item_id in page.frame["item_id"]
-    ]
+
+
+@pytest.mark.parametrize("page_rows", [1, 2, 3, 7, 50_000])
+def test_every_event_counts_once_wherever_its_item_and_the_pages_end(shop, tiny, monkeypatch, page_rows):
+    """Items changed after their events, events before their items, joins in between; whatever the page size."""
+    monkeypatch.setattr(collect, "PAGE_ROWS", page_rows)
+    stages, follower = shop.live.stages, shop.live.follower
+    first = Heard(catalogue=stages.catalogue)
+    follower.join("first", first, "1", seq=0, n_items=0)  # type: ignore[arg-type]
+    n_items, seq = stages.catalogue.n_items, follower.seq
+    with Shop.open(shop.folder.root, clock=tiny.clock) as other:
+        other.add_events([purchase("early", "lamp"), purchase("early", "never"), purchase("early", "vase")])
+        other.add_items([item("lamp", "Lamp"), item("kettle", "Kettle, changed")])
+        other.add_events([purchase(f"u{n}", "lamp") for n in range(5)])
+        shop.refresh()
+        other.add_items([item("rug", "Rug"), item("sofa", "Sofa")])
+        other.add_events([purchase(f"u{n}", "rug") for n in range(5)] + [purchase("late", "vase")])
+        other.add_items([item("rug", "Rug, changed"), item("vase", "Vase"), item("lamp", "Lamp, changed")])
+        other.add_events([purchase("later", "vase"), purchase("later", "lamp")])
+    second = Heard(catalogue=stages.catalogue)
+    follower.join("second", second, "1", seq=seq, n_items=n_items)  # type: ignore[arg-type]
+    third = Heard(catalogue=stages.catalogue)
+    follower.join("third", third, "1", seq=0, n_items=0)  # type: ignore[arg-type]
+
+    lamps = [("early", "lamp"), *((f"u{n}", "lamp") for n in range(5)), ("later", "lamp")]
+    vases = [("early", "vase"), ("late", "vase"), ("later", "vase")]
+    new = sorted([*lamps, *vases, *((f"u{n}", "rug") for n in range(5))])
+    old = [(event.user_id, event.item_id) for event in tiny.events if event.item_id]
+    assert sorted(second.events) == new
+    assert sorted(first.events) == sorted(third.events) == sorted([*old, *new])
+    in_row_order = [item_id for page in shop.records.read_catalogue() for item_id in page.frame["item_id"]]
+    assert list(stages.catalogue.item_ids) == in_row_order
+    for source in (first, third):
+        assert list(dict.fromkeys(source.items)) == in_row_order
+    assert set(second.items) == {"kettle", "lamp", "rug", "sofa", "vase"}
 
 
 def test_models_of_other_records_do_not_answer(shop, tiny, tmp_path):

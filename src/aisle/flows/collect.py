@@ -41,32 +41,21 @@ class Follower:
     def join(self, name: str, source: CandidateSource, version: str, seq: int, n_items: int) -> None:
         """Put a source into service that was fitted up to ``seq`` on the first ``n_items`` rows.
 
-        It is first brought to where the others are, exactly: what it takes in here does not come again. Items before
-        events, since it may meet an event of an item that it has not seen yet.
+        It is first brought to where the others are, exactly: what it takes in here does not come again. An item comes
+        before its events, and it has every row of the live catalogue when it begins to answer.
         """
-        stages = self._stages
+        catalogue = self._stages.catalogue
         with self._lock:
             self.catch_up()
+            n_given = self._bring(source, n_items, seq)
             for changes in self._shared_pages(seq):
-                if len(changes.items):
-                    source.extend(changes.items, EventTable.empty())
-            items_seq = self.seq
-            n_given, late = stages.catalogue.n_items, set[str]()
-            new_ids = stages.catalogue.item_ids[n_items:]
-            if new_ids and seq:
-                source.extend(ItemTable.empty(), stages.records.read_waiting_events(new_ids, seq))
-            for changes in self._shared_pages(seq):
-                # Only what another process wrote since the items were read brings items here.
-                is_late = changes.seq > items_seq
-                items = changes.items if is_late else ItemTable.empty()
-                late_ids = [i for i in items.frame["item_id"] if stages.catalogue.row(i) >= n_given and i not in late]
-                late.update(late_ids)
-                waiting = stages.records.read_waiting_events(late_ids, seq) if late_ids else EventTable.empty()
-                events = EventTable.concat([waiting, changes.events])
-                if len(items) or len(events):
-                    source.extend(items, events)
+                n_before, n_given = n_given, self._bring(source, n_given, seq)
+                # The rows from n_before on were brought just now, as they are at this moment.
+                changed = _items_where(changes.items, lambda item_id, n=n_before: catalogue.row(item_id) < n)
+                if len(changed) or len(changes.events):
+                    source.extend(changed, changes.events)
                 seq = changes.seq
-            stages.lineup.swap(name, source, version)
+            self._stages.lineup.swap(name, source, version)
 
     def follow(self, seq: int, take_in: Callable[[ItemTable], None]) -> None:
         """Tell ``take_in`` of the items that changed since ``seq``, now and from now on."""
@@ -93,20 +82,49 @@ class Follower:
             seq = changes.seq
             yield changes
 
+    def _bring(self, source: CandidateSource, n_given: int, seq: int) -> int:
+        """Give a source the live rows from ``n_given`` on, with what waited for them up to ``seq``."""
+        stages = self._stages
+        n_items = stages.catalogue.n_items
+        if n_given < n_items:
+            # The store may know more by now than the live catalogue, which learns of it with its page.
+            rows = ItemTable.concat(stages.records.read_catalogue(n_given)).frame[: n_items - n_given]
+            source.extend(ItemTable(rows), self._waiting(rows["item_id"].to_list(), seq))
+        return n_items
+
     def _take_in(self, changes: Changes) -> None:
         stages = self._stages
-        new_ids = [item_id for item_id in changes.items.frame["item_id"] if stages.catalogue.row(item_id) < 0]
-        stages.catalogue.extend(changes.items)
-        waiting = stages.records.read_waiting_events(new_ids, self.seq) if new_ids else EventTable.empty()
-        events = EventTable.concat([waiting, changes.events])
-        if len(changes.items) or len(events):
+        # Everything is read before anything is changed: should the database fail, the page is simply taken in later.
+        new = self._unknown_items(changes)
+        new_ids = set(new.frame["item_id"])
+        waiting = self._waiting(list(new_ids), self.seq)
+        changed = _items_where(changes.items, lambda item_id: item_id not in new_ids)
+        items, events = ItemTable.concat([new, changed]), EventTable.concat([waiting, changes.events])
+        stages.catalogue.extend(items)
+        if len(items) or len(events):
             stages.states.record(events)
             for name, source in stages.lineup.sources.items():
-                self._extend(name, source, changes.items, events)
-        if len(changes.items):
+                self._extend(name, source, items, events)
+        if len(items):
             for take_in in self._listeners:
-                take_in(changes.items)
+                take_in(items)
         self.seq = changes.seq
+
+    def _unknown_items(self, changes: Changes) -> ItemTable:
+        """In row order, all items behind the live catalogue, if ``changes`` names one that it lacks.
+
+        Not the items of the page, which stand by their last change: they would be numbered otherwise than in the store,
+        and an item that changed later on stands behind its own events, perhaps on another page.
+        """
+        catalogue = self._stages.catalogue
+        named = {*changes.items.frame["item_id"], *changes.events.frame["item_id"].drop_nulls()}
+        if all(catalogue.row(item_id) >= 0 for item_id in named):
+            return ItemTable.empty()
+        return ItemTable.concat(self._stages.records.read_catalogue(catalogue.n_items))
+
+    def _waiting(self, new_ids: list[str], seq: int) -> EventTable:
+        """Events up to ``seq`` of items that were unknown when these came; those after it are still in the feed."""
+        return self._stages.records.read_waiting_events(new_ids, seq) if new_ids and seq else EventTable.empty()
 
     def _extend(self, name: str, source: CandidateSource, items: ItemTable, events: EventTable) -> None:
         """A source that cannot take in what is new would answer wrongly from now on, so it answers no more."""
@@ -116,3 +134,7 @@ class Follower:
             log.exception("source %s cannot take in what is new; it is out of service", name)
             why = f"it could not take in what is new ({type(error).__name__}: {error}); open the shop again or train it"
             self._stages.lineup.withdraw(name, why)
+
+
+def _items_where(items: ItemTable, is_wanted: Callable[[str], bool]) -> ItemTable:
+    return ItemTable(items.frame.filter([is_wanted(item_id) for item_id in items.frame["item_id"]]))

@@ -121,10 +121,10 @@ class SqlRecords:
                 found.update((item.item_id, item) for item in contents.table_of(ItemTable, rows).rows())
         return [found[item_id] for item_id in item_ids if item_id in found]
 
-    def read_catalogue(self) -> Iterable[ItemTable]:
-        """All items in row order, in pages, as of the first page."""
+    def read_catalogue(self, from_row: int = 0) -> Iterable[ItemTable]:
+        """Items from row ``from_row`` on in row order, in pages, as of the first page."""
         with self._database.reading() as connection:
-            yield from read_items(connection)
+            yield from read_items(connection, from_row)
 
     def read_user(self, user_id: str) -> User | None:
         """A user's profile."""

@@ -160,10 +160,10 @@ class SnapshotReader:
         return True
 
 
-def read_items(connection: Connection, page_rows: int = PAGE_ROWS) -> Iterator[ItemTable]:
-    """All items in row order, in pages."""
+def read_items(connection: Connection, from_row: int = 0, page_rows: int = PAGE_ROWS) -> Iterator[ItemTable]:
+    """Items from row ``from_row`` on in row order, in pages."""
     columns = [items.c[name] for name in ItemTable.columns]
-    row = -1
+    row = from_row - 1
     while True:
         statement = select(*columns).where(items.c.item_row > row).order_by(items.c.item_row).limit(page_rows)
         rows = connection.execute(statement).fetchall()

@@ -74,6 +74,9 @@ def _keeps_items(name: str, store: RecordStore, shop: TinyShop) -> None:
         appended = store.append_items(table)
         promise.require((appended.n_new, appended.n_changed) == (len(table), 0), f"it says {appended}")
         promise.require(ItemTable.concat(store.read_catalogue()).frame.equals(table.frame), "the catalogue differs")
+        for from_row in (5, len(table)):
+            rest = ItemTable.concat(store.read_catalogue(from_row)).frame
+            promise.require(rest.equals(table.frame[from_row:]), f"from row {from_row} on, the catalogue differs")
         wanted = [shop.items[5], shop.items[0]]
         found = store.read_items([wanted[0].item_id, "nobody", wanted[1].item_id])
         promise.require(found == wanted, f"asked for two items and an unknown one, got {[i.item_id for i in found]}")
@@ -89,6 +92,8 @@ def _keeps_items(name: str, store: RecordStore, shop: TinyShop) -> None:
         promise.require(store.read_items([changed.item_id]) == [changed], "the change is not read back")
         ids = ItemTable.concat(store.read_catalogue()).frame["item_id"].to_list()
         promise.require(ids == table.frame["item_id"].to_list(), "rows moved")
+        rest = ItemTable.concat(store.read_catalogue(1)).frame["item_id"].to_list()
+        promise.require(rest == ids[1:], "after a change the catalogue from row 1 on differs")
         store.append_items(ItemTable.from_rows([shop.items[3]]))
 
 
