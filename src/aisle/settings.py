@@ -38,8 +38,11 @@ class Config(BaseModel):
             if first["type"] == "extra_forbidden":
                 table_name = ".".join([where, *path[:-1]]).strip(".")
                 message = f"[{table_name}]: " + unknown_name("setting", path[-1], _fields_at(cls, path[:-1]))
+            elif isinstance(first.get("input"), Mapping) and first["type"] == "value_error":
+                # A check of our own over a whole table; it names what it received.
+                message = f"{setting}: {first['msg'].removeprefix('Value error, ')}"
             else:
-                message = f"{setting} = {first.get('input')!r}: {first['msg']}"
+                message = f"{setting} = {first.get('input')!r}: {first['msg'].removeprefix('Value error, ')}"
             raise ConfigError(message, setting=setting) from error
 
 
@@ -50,7 +53,7 @@ def _fields_at(record: type[BaseModel], path: list[str]) -> list[str]:
             annotation = record.model_fields[part].annotation
             inner = [annotation, *get_args(annotation)]
             record = next((kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)), record)
-    return list(record.model_fields)
+    return [field.alias or name for name, field in record.model_fields.items()]
 
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]

@@ -97,6 +97,7 @@ def csv_batches(
     refuse_foreign_text(head, name)
     if not head.strip():
         return
+    _check_encoding(head, name, config.encoding)
     columns, header_bytes = (list(config.columns), 0) if config.columns else _read_header(head, name, config)
     _check_columns(columns, name, limits)
     wanted = _wanted(columns, mapping, name)
@@ -161,6 +162,14 @@ def _read_header(head: bytes, name: str, config: CsvConfig) -> tuple[list[str], 
     except (UnicodeDecodeError, standard_csv.Error) as error:
         raise DataError(_wrong_encoding(name, config.encoding, f"the header: {error}"), source=name, row=0) from error
     return [column.strip() for column in columns], sum(map(len, lines[: n_blank + reader.line_num]))
+
+
+def _check_encoding(head: bytes, name: str, encoding: str) -> None:
+    """Told before Arrow reads: it cannot hand on a row that neither fits the header nor is UTF-8."""
+    lines = head.split(b"\n")[:-1]  # the last one may be cut
+    n_wrong = sum(not _is_utf8(line) for line in lines)
+    if n_wrong > _WRONG_SHARE * len(lines):
+        raise DataError(_wrong_encoding(name, encoding, f"{n_wrong} of its first {len(lines)} lines"), source=name)
 
 
 def _check_columns(columns: list[str], name: str, limits: LimitsConfig) -> None:
@@ -277,5 +286,9 @@ def _explain(error: pa.ArrowInvalid, name: str, next_row: int, limits: LimitsCon
         return (
             f"{name}: a row after row {next_row - 1} is longer than {limits.max_record_bytes} bytes; "
             "is a quote left open, or is [csv] quote wrong?"
+        )
+    if "Expected" in str(error):  # a misfit that is not UTF-8 either: Arrow quotes its bytes
+        return (
+            f"{name}: a row after row {next_row - 1} has neither as many fields as the header nor UTF-8 text; mend it"
         )
     return f"{name} cannot be read as CSV after row {next_row - 1}: {error}"

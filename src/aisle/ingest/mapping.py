@@ -124,8 +124,8 @@ class Field(Config):
     def _has_one_origin(self) -> Field:
         origins = [name for name in _ORIGINS if getattr(self, name) is not None]
         if len(origins) != 1:
-            named = ", ".join("from" if name == "source" else name for name in _ORIGINS)
-            raise ValueError(f"give exactly one of {named}; got {', '.join(origins) or 'none'}")
+            named = ", ".join(map(_as_written, _ORIGINS))
+            raise ValueError(f"give exactly one of {named}; got {', '.join(map(_as_written, origins)) or 'none'}")
         return self
 
     def sources(self) -> list[str]:
@@ -138,6 +138,10 @@ class Field(Config):
         ]
         named += [self.divided_by] if self.divided_by else []
         return named + [name for _, name in template_parts(self.template or "") if name is not None]
+
+
+def _as_written(name: str) -> str:
+    return "from" if name == "source" else name
 
 
 _ORIGINS = ("source", "join", "template", "hash", "when", "value", "start")

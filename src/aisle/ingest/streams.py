@@ -137,6 +137,10 @@ def read_fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+_UNPRINTED = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1b")
+"""Control characters that text files do not have; of random bytes they are every tenth."""
+
+
 def refuse_foreign_text(head: bytes, name: str) -> None:
     """Raise ``DataError`` when the first bytes cannot be UTF-8 text: UTF-16, Parquet or other binary data."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -145,3 +149,9 @@ def refuse_foreign_text(head: bytes, name: str) -> None:
         raise DataError(f'{name} is Parquet; name it .parquet or state format = "parquet"', source=name)
     if head.count(b"\x00") * 20 > len(head):
         raise DataError(f"{name} is not text: many NUL bytes in its first {len(head)} bytes", source=name)
+    if (len(head) - len(head.translate(None, _UNPRINTED))) * 50 > len(head):
+        raise DataError(
+            f"{name} is not text: many control characters in its first {len(head)} bytes; give CSV, JSON, JSONL or "
+            "Parquet, or state the encoding in the mapping",
+            source=name,
+        )

@@ -218,3 +218,22 @@ def test_a_mapping_must_make_what_its_table_needs() -> None:
 def test_templates() -> None:
     assert template_parts("a{b}c{d}") == [("a", "b"), ("c", "d")]
     assert template_parts("{b}!") == [("", "b"), ("!", None)]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('titel = "b"', r"^bad.toml: unknown items column 'titel'. Did you mean 'title'\? Known: brand,"),
+        (
+            'title = { from = "b", spilt = "," }',
+            r"^\[bad.toml.columns.title\]: unknown setting 'spilt'.*Known:.* from,",
+        ),
+        (
+            'title = { from = "b", hash = ["c"] }',
+            "^bad.toml.columns.title: give exactly one of from, .*; got from, hash$",
+        ),
+    ],
+)
+def test_a_wrong_key_of_a_mapping_is_named_with_what_is_allowed(line: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        parse_mapping(f'table = "items"\n[columns]\nitem_id = "a"\n{line}', "bad.toml")

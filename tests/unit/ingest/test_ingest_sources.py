@@ -10,6 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import psutil
 import pyarrow as pa
@@ -281,3 +282,27 @@ def test_no_type_of_parquet_column_breaks_an_import(tmp_path: Path, bring_in: Br
         report = bring_in(tmp_path / "x.parquet", mapping)
         assert report.is_complete, report.failures
         assert report.n_new + report.n_changed + report.n_duplicate + report.n_refused + report.n_stored >= 2
+
+
+@pytest.mark.parametrize("begin", [b"", b"\x89PNG\r\n\x1a\n", b"item_id,title\n"])
+def test_a_binary_file_named_csv_is_refused_in_one_clean_line(bring_in, tmp_path: Path, capfd, begin: bytes) -> None:
+    path = tmp_path / "photo.csv"
+    path.write_bytes(begin + np.random.default_rng(1).bytes(20_000))
+
+    with pytest.raises(DataError, match="photo.csv is not text") as refused:
+        bring_in(path)
+
+    assert str(refused.value).isprintable()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_chinese_file_without_its_encoding_and_with_a_broken_row_is_told_cleanly(
+    bring_in, tmp_path: Path, capfd
+) -> None:
+    path = tmp_path / "items.csv"
+    path.write_bytes(("item_id,title\n" + "".join(f"{i},红色水壶\n" for i in range(50)) + "红\n").encode("gb18030"))
+
+    report = bring_in(path, parse_mapping(ITEMS))
+
+    assert "gb18030" in report.failures[0].message
+    assert capfd.readouterr().err == ""
