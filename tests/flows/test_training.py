@@ -122,6 +122,58 @@ def test_evaluation_compares_the_placement_with_baselines(shop):
     assert "ndcg@3" in table_text(report)
 
 
+@pytest.mark.parametrize("placement", ["similar-items", "frequently-bought-together"])
+def test_a_placement_about_items_is_asked_about_the_last_item_of_the_history(shop, monkeypatch, placement):
+    asked = []
+    implementation = shop.specs["item_neighbours"].implementation
+    retrieve = implementation.retrieve
+
+    def noted(self, requests, n):
+        asked.extend(requests)
+        return retrieve(self, requests, n)
+
+    monkeypatch.setattr(implementation, "retrieve", noted)
+    report = shop.evaluate(EvaluationPlan(placement=placement, cutoffs=(3,), is_history_removed=False))
+
+    assert "about the last item" in " ".join(report.notes)
+    assert asked
+    for request in asked:
+        assert request.anchor_rows.tolist() == request.excluded_rows.tolist() == request.state.item_rows[-1:].tolist()
+
+
+def test_evaluation_shows_only_the_placement_s_kinds(shop, monkeypatch):
+    asked = []
+    implementation = shop.specs["popular"].implementation
+    retrieve = implementation.retrieve
+    monkeypatch.setattr(
+        implementation, "retrieve", lambda self, requests, n: asked.extend(requests) or retrieve(self, requests, n)
+    )
+
+    shop.evaluate(EvaluationPlan(cutoffs=(3,)))
+
+    items = shop.read_items(shop.live.parts.catalogue.item_ids)
+    assert asked[0].allowed.tolist() == [item.kind == "product" for item in items]
+    assert not asked[0].allowed.all()
+
+
+def test_a_placement_named_like_a_source_keeps_its_own_line(shop):
+    report = shop.evaluate(EvaluationPlan(placement="popular", cutoffs=(3,)))
+
+    assert {"popular", "placement popular"} <= {system.name for system in report.systems}
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        (EvaluationPlan(placement="search"), "judged queries"),
+        (EvaluationPlan(protocol="tempral"), "Did you mean 'temporal'"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_evaluation_cannot_measure_is_refused(shop, plan, says):
+    with pytest.raises(ConfigError, match=says):
+        shop.evaluate(plan)
+
+
 def test_evaluation_leaves_the_shop_as_it_was(shop):
     before = {name: spec.artifacts.current(name)[1].version for name, spec in shop.specs.items()}
 

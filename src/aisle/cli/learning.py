@@ -55,7 +55,8 @@ def evaluate(
 ) -> None:
     """Measure a list against baselines on behaviour it has not seen.
 
-    Models are fitted anew on the training part only; the shop's own are not touched.
+    Models are fitted anew on the training part only; the shop's own are not touched. similar-items and
+    frequently-bought-together are asked about the last item of each user's history.
     """
     plan = EvaluationPlan(
         placement=placement, protocol=protocol, cutoffs=tuple(cutoff or (10,)), max_cases=max_cases, seed=seed

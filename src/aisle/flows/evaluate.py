@@ -8,15 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aisle.contracts import CandidateSource, Parts, Scorer
-from aisle.domain import Candidates, Request, Snapshot
+from aisle.domain import Candidates, Request, Snapshot, UserState
+from aisle.domain.catalogue import codes_of_kinds
 from aisle.domain.requests import NO_ROWS
-from aisle.errors import DataError
+from aisle.errors import ConfigError, DataError, unknown_name
 from aisle.evaluation import Cases, ListFacts, Report, Split, compare, leave_one_out, temporal, time_at_share
 from aisle.flows.answer import behind
 from aisle.flows.stages import Fuse
@@ -28,6 +29,8 @@ BASELINES = ("popular", "item_neighbours")
 """Sources every placement is measured against, where the shop has them."""
 
 Protocol = Literal["last", "temporal"]
+ABOUT_ITEMS = ("similar-items", "frequently-bought-together")
+"""Placements that stand beside an item: they are asked about the last item of the user's history."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class EvaluationPlan:
 
     placement: str = "recommended-for-you"
     protocol: Protocol = "last"
+    """``last``: each user's last item is hidden. ``temporal``: what came after a moment is."""
     is_validation: bool = False
     """``last`` only: ask for the last but one item, keeping the last unseen."""
     train_share: float = 0.8
@@ -55,7 +59,20 @@ def evaluate(
     fuse: Fuse,
     plan: EvaluationPlan,
 ) -> Report:
-    """The placement, each of its sources alone and the baselines, over the same cases."""
+    """The placement, each of its sources alone and the baselines, over the same cases.
+
+    All are asked for the placement's kinds only, and in ``ABOUT_ITEMS`` about the last item of the user's history.
+
+    Raises:
+        ConfigError: an unknown protocol, or ``search``, which behaviour without queries cannot measure.
+        DataError: nobody has enough history.
+    """
+    if plan.placement == "search":
+        raise ConfigError(
+            "search is measured by judged queries, not by what users did next; see benchmarks/ for search with "
+            "judgments, or name another placement",
+            setting="placement",
+        )
     rng = np.random.default_rng(plan.seed)
     split = part(snapshot, plan, rng)
     if not len(split.cases):
@@ -66,8 +83,10 @@ def evaluate(
         parts.progress(f"fit {name}", done, len(names))
         fitted[name] = specs[name].implementation.fit(name, split.train, specs[name].config, parts)
     parts.progress("fit", len(names), len(names))
+    kinds = parts.catalogue.column("kind")[: snapshot.n_items]
+    allowed = np.isin(kinds, codes_of_kinds(placement.kinds))
     alone = {
-        name: Ranking((source,), placement.fusion, (), fuse, plan, placement.n_candidates)
+        name: Ranking((source,), placement.fusion, (), fuse, plan, placement.n_candidates, allowed)
         for name, source in fitted.items()
     }
     together = Ranking(
@@ -77,9 +96,11 @@ def evaluate(
         fuse,
         plan,
         placement.n_candidates,
+        allowed,
     )
+    whole = f"placement {plan.placement}" if plan.placement in alone else plan.placement
     return compare(
-        {**alone, plan.placement: together},
+        {**alone, whole: together},
         split,
         rng=rng,
         cutoffs=plan.cutoffs,
@@ -87,12 +108,23 @@ def evaluate(
         facts=ListFacts(categories=parts.catalogue.column("category")[: snapshot.n_items]),
         seconds_now=time.perf_counter,
         title=f"Placement {plan.placement}",
-        notes=("history is removed from the lists" if plan.is_history_removed else "history is not removed",),
+        notes=notes(plan, placement),
     )
+
+
+def notes(plan: EvaluationPlan, placement: PlacementConfig) -> tuple[str, ...]:
+    """What the reader of the report must know."""
+    told = ["history is removed from the lists" if plan.is_history_removed else "history is not removed"]
+    told.append(f"lists hold {', '.join(kind.value for kind in placement.kinds)} only")
+    if plan.placement in ABOUT_ITEMS:
+        told.append("lists are asked for about the last item of each user's history")
+    return tuple(told)
 
 
 def part(snapshot: Snapshot, plan: EvaluationPlan, rng: np.random.Generator) -> Split:
     """What is learned from and what is asked."""
+    if plan.protocol not in get_args(Protocol):
+        raise ConfigError(unknown_name("protocol", plan.protocol, get_args(Protocol)), setting="protocol")
     if plan.protocol == "temporal":
         cut_ms = time_at_share(snapshot, plan.train_share)
         return temporal(snapshot, cut_ms, is_new_only=plan.is_history_removed, max_cases=plan.max_cases, rng=rng)
@@ -115,6 +147,8 @@ class Ranking:
     fuse: Fuse
     plan: EvaluationPlan
     n_candidates: int
+    allowed: NDArray[np.bool_]
+    """(n_items,) bool, the items of the placement's kinds."""
 
     def __call__(self, cases: Cases, n: int) -> NDArray[np.int64]:
         """Item rows, (n_cases, n), padded with -1."""
@@ -122,19 +156,25 @@ class Ranking:
         states = cases.states()
         for start in range(0, len(cases), CHUNK_CASES):
             requests = [
-                Request(
-                    placement=self.plan.placement,
-                    now_ms=int(cases.times_ms[case]),
-                    state=states[case],
-                    excluded_rows=states[case].item_rows if self.plan.is_history_removed else NO_ROWS,
-                    size=n,
-                )
+                self._request(states[case], int(cases.times_ms[case]), n)
                 for case in range(start, min(start + CHUNK_CASES, len(cases)))
             ]
             for offset, candidates in enumerate(self._answer(requests, n)):
                 rows = candidates.item_rows[:n]
                 ranked[start + offset, : len(rows)] = rows
         return ranked
+
+    def _request(self, state: UserState, now_ms: int, n: int) -> Request:
+        anchors = state.item_rows[-1:] if self.plan.placement in ABOUT_ITEMS else NO_ROWS
+        return Request(
+            placement=self.plan.placement,
+            now_ms=now_ms,
+            state=state,
+            anchor_rows=anchors,
+            allowed=self.allowed,
+            excluded_rows=state.item_rows if self.plan.is_history_removed else anchors,
+            size=n,
+        )
 
     def _answer(self, requests: Sequence[Request], n: int) -> list[Candidates]:
         n_candidates = max(n, self.n_candidates)
