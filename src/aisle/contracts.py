@@ -245,7 +245,11 @@ class RecordStore(Protocol):
         ...
 
     def append_slates(self, slates: Sequence[Slate]) -> Appended:
-        """Write down lists before they are shown."""
+        """Write down lists before they are shown.
+
+        Raises ``UnavailableError`` soon, within about a second, while another process has the store locked: somebody
+        waits for the list.
+        """
         ...
 
     def read_checkpoint(self, source: str, fingerprint: str) -> Checkpoint | None:
@@ -297,7 +301,7 @@ class RecordStore(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish pending commits and let go of the database."""
+        """Finish pending commits and let go of the database; what is asked afterwards raises ``NotReadyError``."""
         ...
 
 

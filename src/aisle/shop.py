@@ -100,6 +100,8 @@ class Shop:
         """What writers tell of their changes."""
         self._answering: Live | None = None
         """The same once it knows of everything that was written while it was loaded."""
+        self._is_behind = False
+        """Whether a change was committed and could not be taken in; the next answer tries that again first."""
         self._completions: Suggestions | None = None
         self._embeddings: SqlEmbeddings | None = None
         self._lock = threading.RLock()
@@ -156,8 +158,7 @@ class Shop:
             refusals_path=self.folder.refusals / f"{self.clock()}.jsonl",
             stdin=stdin,
         )
-        if self._opened:
-            self._opened.follower.catch_up()
+        self._keep_up()
         return report
 
     def erase_user(self, user_id: str) -> int:
@@ -284,6 +285,8 @@ class Shop:
     @property
     def live(self) -> Live:
         """The parts that answer requests; the first call loads them."""
+        if self._is_behind:
+            self._keep_up()
         answering = self._answering
         if answering is not None:
             return answering
@@ -304,7 +307,7 @@ class Shop:
             records=self.records,
             states=LiveStates(self.records, parts.catalogue),
             lineup=Lineup(),
-            rules=Eligibility(parts.catalogue),
+            rules=Eligibility(parts.catalogue, self.settings.shop.currency),
             fuse=fuse,
             ranker=FusedScore(),
             policy=Greedy(parts.catalogue),
@@ -385,9 +388,20 @@ class Shop:
         )
 
     def _acknowledged(self, appended: Appended) -> Appended:
-        if self._opened:
-            self._opened.follower.catch_up()
+        self._keep_up()
         return appended
+
+    def _keep_up(self) -> None:
+        """Take in what was committed; should that fail, the records are safe and the next answer tries it again."""
+        opened = self._opened
+        if opened is None:
+            return
+        self._is_behind = False
+        try:
+            opened.follower.catch_up()
+        except AisleError as error:
+            self._is_behind = True
+            log.warning("what was stored is not in the answers yet; the next one takes it in first: %s", error)
 
     def _suggest_from(self) -> Suggestions:
         with self._lock:
@@ -401,8 +415,10 @@ class Shop:
     # Letting go of it.
 
     def close(self) -> None:
-        """Finish pending writes and let go of the files."""
+        """Finish pending writes and let go of the files; what is asked afterwards raises ``NotReadyError``."""
         self.records.close()
+        with self._lock:
+            self._opened = self._answering = self._completions = None
         if self._embeddings:
             self._embeddings.close()
 

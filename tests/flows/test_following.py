@@ -1,12 +1,15 @@
 """The change feed under bad luck: sources that fail, writers and readers that meet at the worst moment."""
 
+import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
 
 from aisle.domain import Event, EventType, Item, ItemText
-from aisle.errors import DataError, UnavailableError
+from aisle.errors import DataError, NotReadyError, UnavailableError
 from aisle.flows import collect
 from aisle.folder import init
 from aisle.shop import Shop
@@ -19,6 +22,15 @@ def item(item_id: str, title: str) -> Item:
 
 def purchase(user_id: str, item_id: str) -> Event:
     return Event(user_id, EventType.PURCHASE, NOW_MS - HOUR_MS, item_id)
+
+
+@contextmanager
+def locked(shop: Shop) -> Iterator[None]:
+    """The database as another process has it while it writes."""
+    with closing(sqlite3.connect(shop.folder.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 class Heard:
@@ -264,6 +276,94 @@ def test_a_locked_database_takes_no_list_away_and_is_told_in_a_line(shop, monkey
     (record,) = caplog.records
     assert "locked by another process" in record.getMessage()
     assert record.exc_info is None
+
+
+def test_answers_do_not_wait_for_another_process_that_writes_for_long(shop, monkeypatch):
+    shop.search("tea")
+    waited = []
+    wait_at_most = shop.records._database.wait_at_most
+    monkeypatch.setattr(
+        shop.records._database,
+        "wait_at_most",
+        lambda connection, seconds: (waited.append(seconds), wait_at_most(connection, seconds)),
+    )
+    with locked(shop):
+        found = shop.search("tea")
+        recommended = shop.recommend(user_id="dora")
+    assert found.item_ids
+    assert found.degraded == ("slate-log",)
+    assert recommended.item_ids
+    assert recommended.degraded == ("slate-log",)
+    assert waited
+    assert max(waited) <= 0.25
+
+    later = shop.search("tea")
+    assert later.degraded == ()
+    assert shop.records.read_slate(later.slate.slate_id) == later.slate
+
+
+def test_what_was_stored_is_acknowledged_though_it_cannot_be_taken_in_yet(shop, monkeypatch, caplog):
+    shop.search("tea")
+    read_changes = shop.records.changes_since
+    n_failures = iter(range(2))
+
+    def fail_twice(seq, limit):
+        if next(n_failures, None) is not None:
+            raise UnavailableError("shop.db is locked by another process; nothing of this call was stored")
+        return read_changes(seq, limit)
+
+    monkeypatch.setattr(shop.records, "changes_since", fail_twice)
+
+    appended = shop.add_items([item("urn", "Silver drinking urn")])
+
+    assert appended.n_new == 1
+    assert [found.item_id for found in shop.records.read_items(["urn"])] == ["urn"]
+    assert "urn" not in shop.search("silver drinking urn").item_ids
+    assert ["takes it in first" in record.getMessage() for record in caplog.records] == [True, True]
+    assert shop.search("silver drinking urn").item_ids[0] == "urn"
+
+
+def test_a_page_that_failed_halfway_is_taken_in_whole_later(shop, monkeypatch):
+    heard = Heard()
+    shop.live.stages.lineup.swap("heard", heard, "1")  # type: ignore[arg-type]
+    shop.add_events([purchase("early", "samovar")])
+    heard.events.clear()
+
+    def fail(item_ids, up_to_seq):
+        raise UnavailableError("shop.db cannot be used now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.records, "read_waiting_events", fail)
+        shop.add_items([item("samovar", "Electric samovar")])
+    assert heard.items == []
+
+    assert shop.search("electric samovar").item_ids[0] == "samovar"
+    assert heard.items == ["samovar"]
+    assert heard.events == [("early", "samovar")]
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_closed_shop_says_that_it_is_closed(shop, is_loaded):
+    if is_loaded:
+        shop.search("tea")
+        shop.suggest("te")
+    shop.close()
+    shop.close()
+
+    for use in (
+        lambda: shop.search("tea"),
+        lambda: shop.recommend(user_id="dora"),
+        lambda: shop.suggest("te"),
+        lambda: shop.read_items(["kettle"]),
+        lambda: shop.add_items([item("teapot", "Teapot")]),
+        lambda: shop.add_events([purchase("dora", "kettle")]),
+        lambda: shop.erase_user("dora"),
+        shop.train,
+        shop.doctor,
+        shop.refresh,
+    ):
+        with pytest.raises(NotReadyError, match="the shop is closed; open it again"):
+            use()
 
 
 def test_the_doctor_s_commands_can_be_run_as_they_stand(untrained):

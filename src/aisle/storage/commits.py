@@ -7,29 +7,42 @@ included, while later callers queue up behind it. No thread of its own, nothing 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from aisle.storage.sqlite import Database
+from aisle.errors import UnavailableError
+from aisle.storage.sqlite import Database, closed_error
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Any]
 
 _MOST_WORKS = 512
 """Works in one transaction; bounds how long the first of them waits."""
+_LEAST_PATIENCE_SECONDS = 0.05
+"""A work whose time ran out in the queue still asks for the database this long before it fails."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Ticket(Generic[Result]):
     """One caller's work and, later, what came of it."""
 
     work: Callable[[Connection], Result]
+    deadline: float
+    """When it gives up waiting for the database, on the clock of ``time.monotonic``."""
+    is_hurried: bool
+    """Whether it gives up waiting in the queue at that time as well."""
+    is_taken: bool = False
+    """It belongs to a transaction under way: too late to give up."""
     is_done: bool = False
     result: Result | None = None
     error: BaseException | None = None
+
+    def seconds_left(self) -> float:
+        return max(self.deadline - time.monotonic(), _LEAST_PATIENCE_SECONDS)
 
     def outcome(self) -> Result:
         if self.error is not None:
@@ -51,57 +64,82 @@ class GroupCommit:
         self._connection = database.writer()
         self._turn = threading.Condition()
         self._queue: list[_Ticket[Any]] = []
-        self._is_led = False
+        self._is_led = self._is_closed = False
 
-    def run(self, work: Callable[[Connection], Result]) -> Result:
+    def run(self, work: Callable[[Connection], Result], patience_seconds: float | None = None) -> Result:
         """Do ``work`` inside a transaction and return its result once that is committed.
+
+        Args:
+            work: what to do.
+            patience_seconds: how long to wait for others, of this process too, before giving up; None: for another
+                process's transaction as long as the database is set to, for our own as long as they take.
 
         Raises:
             UnavailableError, CorruptError: see ``Database.translating``; nothing of ``work`` was stored.
+            NotReadyError: ``close`` was called.
         """
-        ticket = _Ticket(work)
+        is_hurried = patience_seconds is not None
+        seconds = self._database.busy_timeout_seconds if patience_seconds is None else patience_seconds
+        ticket = _Ticket(work, time.monotonic() + seconds, is_hurried)
         with self._turn:
+            if self._is_closed:
+                raise closed_error()
             self._queue.append(ticket)
         while True:
             with self._turn:
                 while self._is_led and not ticket.is_done:
-                    self._turn.wait()
+                    self._wait(ticket)
                 if ticket.is_done:
                     break
                 self._is_led = True
-                batch, self._queue = self._queue[:_MOST_WORKS], self._queue[_MOST_WORKS:]
-            self._lead(batch, ticket)
+                self._queue.remove(ticket)
+            self._lead(ticket)
         return ticket.outcome()
 
     def close(self) -> None:
-        """Wait for the transaction under way, then let go of the connection."""
+        """Wait for what is queued, then let go of the connection."""
         with self._turn:
+            self._is_closed = True
             while self._is_led or self._queue:
                 self._turn.wait()
             self._connection.close()
 
-    def _lead(self, batch: list[_Ticket[Any]], own: _Ticket[Any]) -> None:
+    def _wait(self, ticket: _Ticket[Any]) -> None:
+        if not ticket.is_hurried or ticket.is_taken:
+            self._turn.wait()
+        elif not self._turn.wait(ticket.seconds_left()) and ticket in self._queue:
+            self._queue.remove(ticket)
+            self._turn.notify_all()
+            raise UnavailableError(
+                f"{self._database.path} is busy with other writing; nothing of this call was stored. Try again later"
+            )
+
+    def _lead(self, own: _Ticket[Any]) -> None:
+        batch: list[_Ticket[Any]] = []
         try:
-            self._commit(batch)
+            self._commit(own, batch)
         finally:
             with self._turn:
                 # Interrupted (Ctrl-C) before the end: the others' work goes back into the queue.
-                self._queue[:0] = [ticket for ticket in batch if not ticket.is_done and ticket is not own]
+                returned = [ticket for ticket in batch if not ticket.is_done and ticket is not own]
+                for ticket in returned:
+                    ticket.is_taken = False
+                self._queue[:0] = returned
                 self._is_led = False
                 self._turn.notify_all()
 
-    def _commit(self, batch: list[_Ticket[Any]]) -> None:
-        """Commit the batch together; should the shared transaction fail, each work gets one of its own."""
+    def _commit(self, own: _Ticket[Any], batch: list[_Ticket[Any]]) -> None:
+        """Commit a batch together; should the shared transaction fail, each work gets one of its own."""
         try:
-            self._commit_together(batch)
+            self._commit_together(own, batch)
         except Exception as error:
             self._on_rollback()
-            if len(batch) == 1:
-                batch[0].error, batch[0].is_done = error, True
-                return
-            for ticket in batch:
-                ticket.result = ticket.error = None
-                self._commit([ticket])
+            if len(batch) > 1:
+                for ticket in batch:
+                    ticket.result = ticket.error = None
+                    self._commit(ticket, [ticket])
+            else:
+                own.error, own.is_done = error, True
             return
         except BaseException:
             self._on_rollback()
@@ -109,9 +147,23 @@ class GroupCommit:
         for ticket in batch:
             ticket.is_done = True
 
-    def _commit_together(self, batch: list[_Ticket[Any]]) -> None:
+    def _claim(self, own: _Ticket[Any], batch: list[_Ticket[Any]]) -> None:
+        """Fill the batch with the leader's work and what is queued.
+
+        Only once the database is ours: while the leader waits for it, the others may give up or wait longer than he.
+        """
+        with self._turn:
+            batch.extend([own, *self._queue[: _MOST_WORKS - 1]])
+            del self._queue[: _MOST_WORKS - 1]
+            for ticket in batch:
+                ticket.is_taken = True
+
+    def _commit_together(self, own: _Ticket[Any], batch: list[_Ticket[Any]]) -> None:
         connection = self._connection
+        self._database.wait_at_most(connection, own.seconds_left())
         with self._database.translating(), connection.begin():
+            if not batch:
+                self._claim(own, batch)
             if len(batch) == 1:
                 batch[0].result = batch[0].work(connection)
                 return

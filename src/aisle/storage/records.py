@@ -32,6 +32,8 @@ from aisle.storage.upgrades import upgrade
 log = logging.getLogger(__name__)
 
 _KEYS_A_QUERY = 1_000
+SLATE_PATIENCE_SECONDS = 0.25
+"""How long writing down a list waits for other writers: somebody waits for the list meanwhile."""
 _FEW_USERS = 100
 """Reading more users than this first sorts in the tail of the events; a few look through the tail instead."""
 _SQLITE = "sqlite:///"
@@ -93,9 +95,17 @@ class SqlRecords:
         return self._append(lambda connection, ledger: self._writer.append(connection, ledger, prepared), checkpoint)
 
     def append_slates(self, slates: Sequence[Slate]) -> Appended:
-        """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate."""
+        """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate.
+
+        Raises:
+            UnavailableError: others were writing for longer than ``SLATE_PATIENCE_SECONDS``; nothing was stored.
+        """
         prepared = slate_rows.PreparedSlates.of(slates)
-        return self._append(lambda connection, ledger: slate_rows.append_slates(connection, ledger, prepared), None)
+        return self._append(
+            lambda connection, ledger: slate_rows.append_slates(connection, ledger, prepared),
+            None,
+            SLATE_PATIENCE_SECONDS,
+        )
 
     def read_checkpoint(self, source: str, fingerprint: str) -> Checkpoint | None:
         """How far an import of this very content came."""
@@ -147,7 +157,10 @@ class SqlRecords:
         """
         distinct = list(dict.fromkeys(user_ids))
         if len(distinct) > _FEW_USERS:
-            self._sort_in_tail()
+            try:
+                self._sort_in_tail(SLATE_PATIENCE_SECONDS)
+            except UnavailableError as error:
+                log.info("reading users looks through the newest events, which takes longer: %s", error)
         frames: list[pl.DataFrame] = []
         with self._database.reading() as connection:
             ledger = Ledger.read(connection)
@@ -236,7 +249,9 @@ class SqlRecords:
         return n_rows
 
     def close(self) -> None:
-        """Finish pending commits and let go of the database."""
+        """Finish pending commits and let go of the database; what is asked afterwards raises ``NotReadyError``."""
+        if self._database.is_closed:
+            return
         try:
             self._sort_in_tail()
         except UnavailableError as error:
@@ -245,7 +260,12 @@ class SqlRecords:
             self._commits.close()
             self._database.close()
 
-    def _append(self, work: Callable[[Connection, Ledger], Appended], checkpoint: Checkpoint | None) -> Appended:
+    def _append(
+        self,
+        work: Callable[[Connection, Ledger], Appended],
+        checkpoint: Checkpoint | None,
+        patience_seconds: float | None = None,
+    ) -> Appended:
         def write(connection: Connection) -> Appended:
             ledger = Ledger.read(connection)
             appended = work(connection, ledger)
@@ -254,7 +274,7 @@ class SqlRecords:
                 _write_checkpoint(connection, checkpoint)
             return appended
 
-        return self._commits.run(write)
+        return self._commits.run(write, patience_seconds)
 
     def _append_contents(
         self, table: Table, given: UserTable | DocumentTable, checkpoint: Checkpoint | None
@@ -264,11 +284,11 @@ class SqlRecords:
             lambda connection, ledger: contents.append_contents(connection, ledger, table, prepared), checkpoint
         )
 
-    def _sort_in_tail(self) -> None:
+    def _sort_in_tail(self, patience_seconds: float | None = None) -> None:
         with self._database.reading() as connection:
             ledger = Ledger.read(connection)
         if ledger.indexed_seq < ledger.seq:
-            self._commits.run(_sort_in_tail)
+            self._commits.run(_sort_in_tail, patience_seconds)
 
 
 def _sort_in_tail(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from aisle.errors import AisleError, ConfigError, CorruptError, UnavailableError
+from aisle.errors import AisleError, ConfigError, CorruptError, NotReadyError, UnavailableError
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a statement waits for another process's transaction before it gives up."""
@@ -45,12 +45,20 @@ class Database:
         if not path.parent.is_dir():
             raise ConfigError(f"cannot keep a database at {path}: folder {path.parent} does not exist; create it first")
         self.path = path
+        self.busy_timeout_seconds = busy_timeout_seconds
+        self.is_closed = False
         self._repair = repair
         self.engine = _engine(path, busy_timeout_seconds)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One read transaction: everything read in it is as of one moment."""
+        """One read transaction: everything read in it is as of one moment.
+
+        Raises:
+            NotReadyError: ``close`` was called.
+        """
+        if self.is_closed:
+            raise closed_error()
         with self.translating(), self.engine.connect() as connection, connection.begin():
             yield connection
 
@@ -60,6 +68,10 @@ class Database:
             connection = self.engine.connect().execution_options(is_writing=True)
             _driver(connection).execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
             return connection
+
+    def wait_at_most(self, connection: Connection, seconds: float) -> None:
+        """How long this connection waits for another process's transaction from now on."""
+        _driver(connection).execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
     @contextmanager
     def translating(self) -> Iterator[None]:
@@ -89,6 +101,7 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file."""
+        self.is_closed = True
         self.engine.dispose()
 
     def _meaning(self, error: BaseException | None) -> AisleError | None:
@@ -113,6 +126,11 @@ class Database:
                 f"{self.path} cannot be used now ({error}); check the disk and the permissions of {self.path.parent}"
             )
         return None
+
+
+def closed_error() -> NotReadyError:
+    """What using a closed database raises."""
+    return NotReadyError("the shop is closed; open it again")
 
 
 ABSENT_NUMBER = -(2**63)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from aisle.domain import Event, EventTable, EventType
-from aisle.errors import UnavailableError
+from aisle.errors import NotReadyError, UnavailableError
 from aisle.storage import SqlRecords
 from aisle.storage.commits import GroupCommit
 from aisle.storage.sqlite import Database
@@ -131,6 +131,59 @@ def test_a_locked_database_is_unavailable_and_works_again_afterwards(database: D
 
     assert commits.run(insert(1)) == 1
     assert stored(database) == [1]
+
+
+def test_a_work_in_a_hurry_leaves_the_queue_and_the_others_are_done(database: Database) -> None:
+    commits = GroupCommit(database)
+    is_led, may_go_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        is_led.set()
+        may_go_on.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(commits.run, slow)
+        is_led.wait(10)
+        patient = pool.submit(commits.run, insert(1))
+        with pytest.raises(UnavailableError, match="busy with other writing"):
+            commits.run(insert(2), patience_seconds=0.1)
+        may_go_on.set()
+        leader.result()
+        patient.result()
+
+    assert stored(database) == [1]
+
+
+def test_a_leader_in_a_hurry_fails_alone(database: Database) -> None:
+    patient_database = Database(database.path, busy_timeout_seconds=20)
+    commits = GroupCommit(patient_database)
+    other = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+
+    with ThreadPoolExecutor(2) as pool:
+        hurried = pool.submit(commits.run, insert(1), 0.3)
+        while not commits._is_led:
+            threading.Event().wait(0.005)
+        patient = pool.submit(commits.run, insert(2))
+        with pytest.raises(UnavailableError, match="locked by another process"):
+            hurried.result()
+        other.execute("ROLLBACK")
+        assert patient.result() == 2
+
+    assert stored(database) == [2]
+    commits.close()
+    patient_database.close()
+
+
+def test_a_closed_database_says_so(database: Database) -> None:
+    commits = GroupCommit(database)
+    commits.close()
+    database.close()
+
+    with pytest.raises(NotReadyError, match="the shop is closed; open it again"):
+        commits.run(insert(1))
+    with pytest.raises(NotReadyError, match="the shop is closed; open it again"), database.reading():
+        pass
 
 
 def test_a_call_returns_only_when_its_rows_are_on_the_disk(database: Database) -> None:

@@ -21,6 +21,7 @@ from aisle.domain import (
     User,
     UserTable,
 )
+from aisle.errors import NotReadyError
 from aisle.testing.conformance.files import empty_folder
 from aisle.testing.conformance.promises import Promise, in_threads
 from aisle.testing.tiny import NOW_MS, TinyShop, tiny_shop
@@ -236,6 +237,10 @@ def _is_there_again(name: str, store: RecordStore, make: Make, folder: Path) -> 
         promise.require(dict(other.counts()) == before, f"opened beside it counts {dict(other.counts())}, not {before}")
         other.close()
         store.close()
+        promise.require(_says_that_it_is_closed(store.counts), "closed, it goes on reading")
+        promise.require(
+            _says_that_it_is_closed(lambda: store.append_events(EventTable.empty())), "closed, it goes on writing"
+        )
         again = make(folder)
         promise.require(dict(again.counts()) == before, f"opened again it counts {dict(again.counts())}, not {before}")
         duplicates = again.append_events(
@@ -243,6 +248,14 @@ def _is_there_again(name: str, store: RecordStore, make: Make, folder: Path) -> 
         )
         promise.require(duplicates.n_new == 0, "an event id is not known any more")
         again.close()
+
+
+def _says_that_it_is_closed(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except NotReadyError:
+        return True
+    return False
 
 
 def _forgets_users(name: str, store: RecordStore) -> None:
