@@ -180,3 +180,28 @@ def test_evaluation_leaves_the_shop_as_it_was(shop):
     shop.evaluate(EvaluationPlan(protocol="temporal"))
 
     assert {name: spec.artifacts.current(name)[1].version for name, spec in shop.specs.items()} == before
+
+
+def test_asking_questions_makes_no_model_stale(shop):
+    for _ in range(20):
+        shop.search_many(["tea", "kettle", "boots", "camera"])
+
+    assert not [finding.what for finding in shop.doctor() if "was trained before" in finding.what]
+
+
+def test_many_new_events_make_models_stale(shop, tiny):
+    n_rows = len(tiny.items) + len(tiny.events)
+    shop.add_events(
+        [Event(user_id=f"new{i}", type=EventType.VIEW, time_ms=NOW_MS, item_id="kettle") for i in range(n_rows)]
+    )
+
+    stale = [finding.command for finding in shop.doctor() if "was trained before" in finding.what]
+
+    assert f"aisle train {shop.folder.root} --source linear" in stale
+
+
+def test_the_doctor_names_the_version_that_serves(shop):
+    shop.train(["linear"])
+    shop.specs["linear"].artifacts.rollback("linear")
+
+    assert "source linear serves, version 000001" in [finding.what for finding in shop.doctor()]

@@ -10,11 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from aisle.contracts import RecordStore
+from aisle.errors import CorruptError
 from aisle.flows.train import SourceSpec
 
 LOW_DISK_BYTES = 1 << 30
 STALE_SHARE = 0.2
-"""A source is called stale when this share of the shop's rows came after it was trained."""
+"""A source is called stale when items and events recorded since it was trained are more than this share of all."""
 
 
 class Level(StrEnum):
@@ -39,7 +40,7 @@ def diagnose(
 ) -> list[Finding]:
     """Findings, the most serious first. ``failures`` are the sources that could not be brought into service."""
     counts = records.counts()
-    findings = [*on_data(counts), *on_sources(counts, specs, failures), *on_disk(root)]
+    findings = [*on_data(counts), *on_sources(records, specs, failures), *on_disk(root)]
     shop = shlex.quote(str(root))
     findings = [
         replace(finding, command=finding.command and finding.command.replace("SHOP", shop)) for finding in findings
@@ -69,30 +70,54 @@ def on_data(counts: Mapping[str, int]) -> list[Finding]:
     return findings
 
 
-def on_sources(
-    counts: Mapping[str, int], specs: Mapping[str, SourceSpec], failures: Mapping[str, str]
-) -> list[Finding]:
+def on_sources(records: RecordStore, specs: Mapping[str, SourceSpec], failures: Mapping[str, str]) -> list[Finding]:
     """Is every source trained, whole, and recent?"""
     findings = [
         Finding(Level.PROBLEM, f"source {name} does not serve: {why}", f"aisle train SHOP --source {name}")
         for name, why in failures.items()
     ]
-    n_rows = max(counts["seq"], 1)
+    counts = records.counts()
+    n_rows = counts["items"] + counts["events"]
+    n_allowed = int(STALE_SHARE * n_rows)
+    is_behind: dict[int, bool] = {}
     for name, spec in specs.items():
-        versions = spec.artifacts.versions(name)
         if name in failures or not counts["items"]:
             continue
-        if not versions:
+        try:
+            found = spec.artifacts.current(name)
+        except CorruptError as error:
+            findings.append(Finding(Level.PROBLEM, str(error), f"aisle train SHOP --source {name}"))
+            continue
+        if found is None:
             findings.append(Finding(Level.ADVICE, f"source {name} was never trained", "aisle train SHOP"))
             continue
-        newest = versions[-1]
-        behind = (n_rows - newest.data_seq) / n_rows
-        if behind > STALE_SHARE:
-            what = f"{behind:.0%} of what is recorded came after source {name} was trained"
+        _, manifest = found
+        if manifest.data_seq not in is_behind:
+            is_behind[manifest.data_seq] = has_more_since(records, manifest.data_seq, counts["seq"], n_allowed)
+        if is_behind[manifest.data_seq]:
+            what = f"source {name} was trained before more than {STALE_SHARE:.0%} of the items and events were recorded"
             findings.append(Finding(Level.ADVICE, what, f"aisle train SHOP --source {name}"))
         else:
-            findings.append(Finding(Level.OK, f"source {name} serves, version {newest.version}"))
+            findings.append(Finding(Level.OK, f"source {name} serves, version {manifest.version}"))
     return findings
+
+
+def has_more_since(records: RecordStore, seq: int, now_seq: int, n_allowed: int) -> bool:
+    """Whether more than ``n_allowed`` items and events came after ``seq``.
+
+    Lists that were shown take sequence numbers too, so that the numbers alone settle it only when they are few. Reads
+    no further than needed.
+    """
+    n_since = 0
+    while now_seq - seq > n_allowed - n_since:
+        changes = records.changes_since(seq)
+        n_since += len(changes.items) + len(changes.events)
+        if n_since > n_allowed:
+            return True
+        if changes.is_complete:
+            return False
+        seq = changes.seq
+    return False
 
 
 def on_disk(root: Path) -> list[Finding]:
