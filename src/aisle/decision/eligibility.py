@@ -41,10 +41,13 @@ class Eligibility:
 
     Masks are kept until the catalogue changes or the next start or end date of an item, and so are exact at every
     moment. Cost of a request whose filters were asked for lately: O(1), otherwise O(n_items) per filter.
+
+    Prices of filters are in ``currency``, the shop's; an item priced in another one matches no price filter.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, currency: str) -> None:
         self._catalogue = catalogue
+        self._currency = currency
         self._sellable: _Sellable | None = None
         self._lock = threading.Lock()
 
@@ -78,6 +81,8 @@ class Eligibility:
                 parts.append(np.isin(catalogue.column(codes)[:n_items], known))
         if filters.min_price_minor is not None or filters.max_price_minor is not None:
             price = catalogue.column("price_minor")[:n_items]
+            currency = catalogue.column("currency")[:n_items]
+            parts.append((currency == NO_VALUE) | (currency == catalogue.currencies.find(self._currency)))
             low, high = filters.min_price_minor or 0, filters.max_price_minor
             parts.append((price != NO_VALUE) & (price >= low) & (price <= (high if high is not None else price)))
         if not parts:

@@ -27,6 +27,7 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "category": np.int32,
     "brand": np.int32,
     "seller": np.int32,
+    "currency": np.int32,
     "price_minor": np.int64,
     "cost_minor": np.int64,
     "stock": np.int64,
@@ -69,6 +70,7 @@ class Catalogue:
         self.item_ids: list[str] = []
         self.brands = Names()
         self.sellers = Names()
+        self.currencies = Names()
         self.categories = Names()
         self.version = 0
         """Raised by every change; caches of masks are keyed by it."""
@@ -130,7 +132,8 @@ class Catalogue:
             self._grow(first_new + len(new))
             self._arrays["kind"][rows] = frame["kind"].to_physical().to_numpy()
             self._arrays["category"][rows] = [self._category_code(path) for path in frame["category"].to_list()]
-            for name, names in (("brand", self.brands), ("seller", self.sellers)):
+            named = (("brand", self.brands), ("seller", self.sellers), ("currency", self.currencies))
+            for name, names in named:
                 self._arrays[name][rows] = [
                     NO_VALUE if value is None else names.code(value) for value in frame[name].to_list()
                 ]

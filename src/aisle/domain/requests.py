@@ -28,8 +28,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Limits a caller sets. Empty tuples and None mean no limit; prices are inclusive minor units. Lists become tuples.
+    """Limits a caller sets. Empty tuples and None mean no limit. Lists become tuples.
 
+    Prices are inclusive minor units of the shop's currency; an item priced in another currency matches none.
     ``categories`` are paths joined by ``" > "`` and include what lies below them. ``is_in_stock_only`` False also shows
     items that cannot be bought now.
     """

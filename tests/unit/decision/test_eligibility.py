@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aisle.decision import Eligibility
-from aisle.domain import Filters, ItemKind, ItemTable, UserState
+from aisle.domain import Catalogue, Filters, Item, ItemKind, ItemTable, ItemText, UserState
 from aisle.errors import DataError
 from aisle.testing import tiny_shop
 from aisle.testing.tiny import DAY_MS, FIRST_DAY_MS, NOW_MS
@@ -16,7 +16,7 @@ def shop():
 
 
 def shown(shop, filters=NO_FILTERS, now_ms=NOW_MS) -> set[str]:
-    return set(shop.catalogue.ids(np.flatnonzero(Eligibility(shop.catalogue).allowed(filters, now_ms))))
+    return set(shop.catalogue.ids(np.flatnonzero(Eligibility(shop.catalogue, "USD").allowed(filters, now_ms))))
 
 
 def test_what_is_out_of_stock_is_not_shown_unless_asked_for(shop):
@@ -25,7 +25,7 @@ def test_what_is_out_of_stock_is_not_shown_unless_asked_for(shop):
 
 
 def test_a_promotion_is_shown_between_its_dates_only(shop):
-    rules = Eligibility(shop.catalogue)
+    rules = Eligibility(shop.catalogue, "USD")
     row = shop.row("tea-week")
 
     seen = [bool(rules.allowed(Filters(), FIRST_DAY_MS + day * DAY_MS)[row]) for day in (24, 25, 34, 35, 24)]
@@ -52,7 +52,7 @@ def test_filters_narrow_together(shop):
 
 
 def test_a_changed_item_is_judged_anew(shop):
-    rules = Eligibility(shop.catalogue)
+    rules = Eligibility(shop.catalogue, "USD")
     row = shop.row("camera")
     assert not rules.allowed(Filters(), NOW_MS)[row]
 
@@ -63,7 +63,7 @@ def test_a_changed_item_is_judged_anew(shop):
 
 
 def test_bought_and_seen_are_left_out_on_wish(shop):
-    rules = Eligibility(shop.catalogue)
+    rules = Eligibility(shop.catalogue, "USD")
     kettle, socks = shop.row("kettle"), shop.row("socks")
     state = UserState("ann", np.array([kettle, socks]), np.array([7, 2], np.uint8), np.array([1, 2]))
 
@@ -79,3 +79,24 @@ def test_bought_and_seen_are_left_out_on_wish(shop):
 def test_a_price_range_the_wrong_way_round_is_refused():
     with pytest.raises(DataError, match="above max_price_minor"):
         Filters(min_price_minor=2, max_price_minor=1)
+
+
+@pytest.mark.parametrize("limit", [{"min_price_minor": 1}, {"max_price_minor": 10**9}])
+def test_only_prices_of_the_shop_s_currency_can_match(limit):
+    prices = [("yen", 100, "JPY"), ("dollars", 100, "USD"), ("unsaid", 100, None), ("none", None, "USD")]
+    items = ItemTable.from_rows(
+        [
+            Item(item_id, (ItemText("en", item_id),), price_minor=price, currency=currency)
+            for item_id, price, currency in prices
+        ]
+    )
+    catalogue = Catalogue(items)
+
+    def shown(currency: str, **limits: int) -> set[str]:
+        allowed = Eligibility(catalogue, currency).allowed(Filters(**limits), NOW_MS)  # type: ignore[arg-type]
+        return set(catalogue.ids(np.flatnonzero(allowed)))
+
+    assert shown("USD", **limit) == {"dollars", "unsaid"}
+    assert shown("JPY", **limit) == {"yen", "unsaid"}
+    assert shown("GBP", **limit) == {"unsaid"}
+    assert shown("USD") == {"yen", "dollars", "unsaid", "none"}
