@@ -339,6 +339,14 @@ class Manifest:
     files: Mapping[str, str]
 
 
+@dataclass
+class Draft:
+    """A version being written: the folder to fill, and the name that it was given once it was finished."""
+
+    folder: Path
+    version: str = ""
+
+
 class ArtifactStore(Protocol):
     """Versioned models: written aside, promoted in one atomic step, rolled back the same way.
 
@@ -354,8 +362,11 @@ class ArtifactStore(Protocol):
         data_seq: int,
         config: Mapping[str, Any],
         metrics: Mapping[str, float],
-    ) -> AbstractContextManager[Path]:
-        """A folder to fill; leaving the context without an error makes it a version (not yet current)."""
+    ) -> AbstractContextManager[Draft]:
+        """A folder to fill; leaving the context without an error makes it a version (not yet current).
+
+        ``Draft.version`` names it from then on: the newest version may be somebody else's by the time of ``promote``.
+        """
         ...
 
     def promote(self, name: str, version: str | None = None) -> Manifest:

@@ -340,6 +340,12 @@ class ForgetfulArtifacts(FolderArtifacts):
         return self.promote(name)
 
 
+class ForgetsWhichWasWritten(FolderArtifacts):
+    def promote(self, name, version=None):
+        manifest = super().promote(name, version)
+        return super().promote(name) if name == "named" else manifest
+
+
 class TrustingArtifacts(FolderArtifacts):
     def current(self, name):
         try:
@@ -363,6 +369,8 @@ def test_broken_stores_are_noticed() -> None:
         conformance.check_state_store(StaleStates, records_that())
     with pytest.raises(ContractError, match="rollback"):
         conformance.check_artifact_store(ForgetfulArtifacts)
+    with pytest.raises(ContractError, match="by the name it was given"):
+        conformance.check_artifact_store(ForgetsWhichWasWritten)
     with pytest.raises(ContractError, match="checked against the manifest"):
         conformance.check_artifact_store(TrustingArtifacts)
     with pytest.raises(ContractError, match="bit for bit"):

@@ -41,6 +41,25 @@ def test_a_model_is_rolled_back(shop):
         assert again.live.stages.lineup.versions["linear"] == old
 
 
+def test_two_trainings_at_once_promote_each_what_it_wrote(shop, tiny, monkeypatch):
+    artifacts = shop.specs["popular"].artifacts
+    promote, seq = artifacts.promote, shop.records.counts()["seq"]
+
+    def promote_after_another_process(name, version=None):
+        with Shop.open(shop.folder.root, clock=tiny.clock) as other:
+            other.add_events([Event("newcomer", EventType.PURCHASE, NOW_MS, "headphones")])
+            other.train(["popular"])
+        return promote(name, version)
+
+    monkeypatch.setattr(artifacts, "promote", promote_after_another_process)
+
+    (manifest,) = shop.train(["popular"])
+
+    assert manifest.data_seq == seq
+    assert artifacts.current("popular")[1] == manifest
+    assert [version.version for version in artifacts.versions("popular")][-2:] == [manifest.version, "000003"]
+
+
 def test_training_while_serving_swaps_without_a_gap(shop):
     before = shop.recommend(user_id="dora")
 
@@ -205,3 +224,24 @@ def test_the_doctor_names_the_version_that_serves(shop):
     shop.specs["linear"].artifacts.rollback("linear")
 
     assert "source linear serves, version 000001" in [finding.what for finding in shop.doctor()]
+
+
+def test_a_rolled_back_source_answers_at_once(shop):
+    before = shop.recommend("popular").slate.versions["popular"]
+    shop.train(["popular"])
+    assert shop.recommend("popular").slate.versions["popular"] != before
+
+    assert shop.rollback("popular").version == before
+
+    response = shop.recommend("popular")
+    assert response.slate.versions["popular"] == before
+    assert response.item_ids
+    assert response.degraded == ()
+
+
+def test_what_to_run_names_the_shop(shop, trained_folder):
+    (shop.folder.settings).write_text("[source.linear]\nridge = 77.0\n")
+    with Shop(shop.folder) as changed:
+        (problem,) = problems(changed)
+
+    assert f"run `aisle train {shop.folder.root} --source linear`" in problem

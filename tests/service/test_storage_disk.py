@@ -97,15 +97,15 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(small_disk: Path) -> No
 
 def test_a_full_disk_while_a_model_is_written_leaves_the_current_one(small_disk: Path) -> None:
     artifacts = FolderArtifacts(small_disk / "models")
-    with artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as folder:
-        (folder / "weights").write_bytes(b"1" * 1_000_000)
+    with artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as draft:
+        (draft.folder / "weights").write_bytes(b"1" * 1_000_000)
     promoted = artifacts.promote("linear")
 
     with (
         pytest.raises(UnavailableError, match="space"),
-        artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as folder,
+        artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as draft,
     ):
-        (folder / "weights").write_bytes(b"2" * 20_000_000)
+        (draft.folder / "weights").write_bytes(b"2" * 20_000_000)
 
     assert artifacts.current("linear") == (small_disk / "models" / "linear" / "000001", promoted)
     assert artifacts.versions("linear") == [promoted]
@@ -164,8 +164,8 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
 
 def test_a_damaged_model_file_names_the_repair(tmp_path: Path) -> None:
     artifacts = FolderArtifacts(tmp_path)
-    with artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as folder:
-        (folder / "weights").write_bytes(b"1" * 1000)
+    with artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as draft:
+        (draft.folder / "weights").write_bytes(b"1" * 1000)
     artifacts.promote("linear")
     content = bytearray((tmp_path / "linear" / "000001" / "weights").read_bytes())
     content[500] ^= 1

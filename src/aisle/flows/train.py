@@ -76,10 +76,11 @@ def train_one(spec: SourceSpec, snapshot: Snapshot, parts: Parts) -> Trained:
             "n_interactions": float(snapshot.interactions.height),
             ITEM_IDS_CHECKSUM: checksum(snapshot.items.frame["item_id"]),
         },
-    ) as folder:
-        source.save(folder)
-        read_back = spec.implementation.load(spec.name, folder, spec.config, parts)
-    return Trained(spec.artifacts.promote(spec.name), read_back)
+    ) as draft:
+        source.save(draft.folder)
+        read_back = spec.implementation.load(spec.name, draft.folder, spec.config, parts)
+    # By its name: another process may be training the same source, and its version may be newer by now.
+    return Trained(spec.artifacts.promote(spec.name, draft.version), read_back)
 
 
 def load(spec: SourceSpec, parts: Parts, seq: int) -> Trained | None:
@@ -97,13 +98,13 @@ def load(spec: SourceSpec, parts: Parts, seq: int) -> Trained | None:
         raise CorruptError(
             f"source {spec.name!r}, version {manifest.version}, was trained on other records than this shop has now "
             "(was shop.db restored from a backup, or the version copied from elsewhere?); "
-            f"run `aisle train --source {spec.name}`",
+            f"run `aisle train SHOP --source {spec.name}`",
             path=str(folder),
         )
     if manifest.kind != spec.implementation.__name__ or dict(manifest.config) != plain(spec.config):
         raise DataError(
             f"source {spec.name!r} was trained with other settings than aisle.toml has now; "
-            f"run `aisle train --source {spec.name}`",
+            f"run `aisle train SHOP --source {spec.name}`",
             source=spec.name,
         )
     return Trained(manifest, spec.implementation.load(spec.name, folder, spec.config, parts))

@@ -28,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from aisle.contracts import Clock, Manifest
+from aisle.contracts import Clock, Draft, Manifest
 from aisle.errors import ConfigError, CorruptError, NotReadyError, UnavailableError
 
 MANIFEST = "manifest.json"
@@ -67,8 +67,10 @@ class FolderArtifacts:
         data_seq: int,
         config: Mapping[str, Any],
         metrics: Mapping[str, float],
-    ) -> Iterator[Path]:
+    ) -> Iterator[Draft]:
         """A folder to fill; leaving the context without an error makes it a version (not yet current).
+
+        Its name is known, as ``Draft.version``, once the context was left.
 
         Raises:
             ConfigError: ``name`` cannot be a folder's name.
@@ -77,7 +79,8 @@ class FolderArtifacts:
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{name!r} cannot name a model; allowed: letters, digits, '_', '-' and '.' inside")
         with _writing(self._folder), self._staging() as aside:
-            yield aside
+            draft = Draft(aside)
+            yield draft
             files = {path: _sha256(aside / path) for path in _files(aside)}
             with self._locked():
                 version = self._next_version(name)
@@ -91,6 +94,7 @@ class FolderArtifacts:
                 aside.rename(self._folder / name / version)
                 _flush(self._folder / name)
                 _flush(self._folder)
+                draft.version = version
 
     def promote(self, name: str, version: str | None = None) -> Manifest:
         """Make a version (default: the newest) the current one; versions beyond those kept are deleted.
@@ -101,9 +105,11 @@ class FolderArtifacts:
         """
         with _writing(self._folder), self._locked():
             known = self._version_names(name)
-            chosen = version or (known[-1] if known else None)
+            chosen = (known[-1] if known else None) if version is None else version
             if chosen not in known:
-                what = f"no version {version!r} of model {name!r}" if version else f"no version of model {name!r}"
+                what = (
+                    f"no version of model {name!r}" if version is None else f"no version {version!r} of model {name!r}"
+                )
                 raise NotReadyError(
                     f"{what}; known: {', '.join(known) or 'none'}. Run `aisle train`", command="aisle train"
                 )

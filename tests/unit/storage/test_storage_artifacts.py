@@ -22,10 +22,10 @@ def store(folder: Path, kept_versions: int = 3) -> FolderArtifacts:
 
 
 def write(artifacts: FolderArtifacts, content: str, name: str = "linear") -> None:
-    with artifacts.write(name, "ease", data_seq=7, config={"ridge": 50}, metrics={"n_items": 3.0}) as folder:
-        (folder / "weights.npz").write_text(content)
-        (folder / "index").mkdir()
-        (folder / "index" / "part").write_text(content * 2)
+    with artifacts.write(name, "ease", data_seq=7, config={"ridge": 50}, metrics={"n_items": 3.0}) as draft:
+        (draft.folder / "weights.npz").write_text(content)
+        (draft.folder / "index").mkdir()
+        (draft.folder / "index" / "part").write_text(content * 2)
 
 
 def content(artifacts: FolderArtifacts, name: str = "linear") -> str:
@@ -79,8 +79,8 @@ def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
     artifacts = store(tmp_path)
 
     def fail() -> None:
-        with artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as folder:
-            (folder / "half").write_text("half")
+        with artifacts.write("linear", "ease", data_seq=0, config={}, metrics={}) as draft:
+            (draft.folder / "half").write_text("half")
             raise ValueError("does not converge")
 
     with pytest.raises(ValueError, match="does not converge"):
@@ -189,8 +189,8 @@ def test_what_a_killed_writer_left_is_swept_but_a_living_writers_folder_is_not(t
         import sys, time
         from pathlib import Path
         from aisle.storage import FolderArtifacts
-        with FolderArtifacts(Path(sys.argv[1])).write("linear", "ease", data_seq=0, config={}, metrics={}) as folder:
-            (folder / "half").write_text("half")
+        with FolderArtifacts(Path(sys.argv[1])).write("linear", "ease", data_seq=0, config={}, metrics={}) as draft:
+            (draft.folder / "half").write_text("half")
             print("writing", flush=True)
             time.sleep(60)
     """)

@@ -34,12 +34,14 @@ def check_artifact_store(make: Callable[[Path], ArtifactStore]) -> None:
         _takes_many_writers(name, store)
 
 
-def _write(store: ArtifactStore, model: str, content: str, data_seq: int = 0) -> None:
+def _write(store: ArtifactStore, model: str, content: str, data_seq: int = 0) -> str:
+    """Write a version with ``content``; returns its name."""
     metrics = {"recall@10": 0.25}
-    with store.write(model, "Kind", data_seq=data_seq, config=CONFIG, metrics=metrics) as folder:
-        (folder / "weights.txt").write_text(content, encoding="utf-8")
-        (folder / "inner").mkdir()
-        (folder / "inner" / "more.txt").write_text(content * 2, encoding="utf-8")
+    with store.write(model, "Kind", data_seq=data_seq, config=CONFIG, metrics=metrics) as draft:
+        (draft.folder / "weights.txt").write_text(content, encoding="utf-8")
+        (draft.folder / "inner").mkdir()
+        (draft.folder / "inner" / "more.txt").write_text(content * 2, encoding="utf-8")
+    return draft.version
 
 
 def _read(store: ArtifactStore, model: str) -> str | None:
@@ -84,6 +86,12 @@ def _promotes_and_rolls_back(name: str, store: ArtifactStore) -> None:
         promise.require(len({manifest.version for manifest in versions}) == 2, f"{versions}")
         store.promote("model", versions[-1].version)
         promise.require(_read(store, "model") == "two", "the named version is not current")
+    with Promise(name, "a version that was written can be promoted by the name it was given") as promise:
+        written = [_write(store, "named", content) for content in ("first", "second")]
+        for version, content in zip(written, ("first", "second"), strict=True):
+            promoted = store.promote("named", version).version
+            promise.require(promoted == version, f"asked for version {version!r}, it promoted {promoted!r}")
+            promise.require(_read(store, "named") == content, f"version {version!r} holds {_read(store, 'named')!r}")
     with Promise(name, "models do not know of each other") as promise:
         _write(store, "other", "three")
         promise.require(store.current("other") is None and len(store.versions("model")) == 2, "they do")
@@ -102,8 +110,8 @@ def _hides_what_failed(name: str, store: ArtifactStore) -> None:
         before = store.versions("model")
 
         def fail() -> None:
-            with store.write("model", "Kind", data_seq=0, config={}, metrics={}) as folder:
-                (folder / "weights.txt").write_text("half", encoding="utf-8")
+            with store.write("model", "Kind", data_seq=0, config={}, metrics={}) as draft:
+                (draft.folder / "weights.txt").write_text("half", encoding="utf-8")
                 raise _Interrupted
 
         promise.require(_raises(_Interrupted, fail), "the error was swallowed")
