@@ -268,6 +268,23 @@ class Shop:
 
             return train.train([self.specs[name] for name in wanted], snapshot, parts, put_into_service)
 
+    def rollback(self, name: str) -> Manifest:
+        """Put the version of a source that was promoted before into service again.
+
+        Raises:
+            ConfigError: unknown source.
+            NotReadyError: there is no earlier version.
+            CorruptError: a file of the earlier version is damaged; the current version stays.
+        """
+        if name not in self.specs:
+            raise ConfigError(unknown_name("source", name, self.specs), setting=f"source.{name}")
+        with self._training:
+            manifest = self.specs[name].artifacts.rollback(name)
+            with self._lock:
+                if self._opened:
+                    self._bring_in(self.specs[name], self._opened)
+            return manifest
+
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
         """Measure a placement on held-out behaviour; the shop's own models are not touched."""
         plan = plan or EvaluationPlan()
@@ -347,7 +364,7 @@ class Shop:
             source = spec.implementation.fit(spec.name, empty, spec.config, live.parts)
             live.follower.join(spec.name, source, "untrained", seq=0, n_items=0)
         else:
-            raise NotReadyError("never trained; run `aisle train`", command="aisle train")
+            raise NotReadyError("never trained; run `aisle train SHOP`", command="aisle train")
 
     def _put_into_service(self, trained: train.Trained, parts: Parts) -> None:
         """Let a new version answer, whatever was opened while it was being fitted with ``parts``."""

@@ -132,6 +132,23 @@ def test_training_an_empty_shop_says_what_to_run_first(run):
     assert "no items" in run("doctor", "shop", expect=1).stdout
 
 
+def test_rolling_back_names_the_version_and_needs_an_earlier_one(filled):
+    filled("train", "shop", "--source", "popular")
+    assert "no earlier version" in filled("rollback", "shop", "popular", expect=3).stderr
+    filled("train", "shop", "--source", "popular")
+
+    assert "version 000001 again" in filled("rollback", "shop", "popular").stdout
+    assert "serves, version 000001" in filled("doctor", "shop").stdout
+    assert "Did you mean 'popular'" in " ".join(filled("rollback", "shop", "populer", expect=2).stderr.split())
+
+
+def test_erasing_asks_first(filled):
+    filled("erase", "shop", "ann", expect=1)  # nobody answers
+
+    assert "removed" in filled("erase", "shop", "ann", "--yes").stdout
+    assert "nothing was recorded of ann" in filled("erase", "shop", "ann", "--yes").stdout
+
+
 def test_evaluation_writes_a_page(filled, tmp_path):
     filled("evaluate", "shop", "--protocol", "last", "--html", "report.html", "--language", "zh")
 
@@ -140,6 +157,18 @@ def test_evaluation_writes_a_page(filled, tmp_path):
 
 def test_every_command_has_a_help_text_with_an_example_or_a_reason(run):
     top = run("--help").stdout
-    for command in ("demo", "init", "import", "train", "evaluate", "doctor", "search", "suggest", "recommend"):
+    for command in (
+        "demo",
+        "init",
+        "import",
+        "train",
+        "evaluate",
+        "doctor",
+        "search",
+        "suggest",
+        "recommend",
+        "rollback",
+        "erase",
+    ):
         assert command in top
         assert len(run(command, "--help").stdout.splitlines()) > 8

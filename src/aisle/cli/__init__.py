@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aisle.cli import asking, demonstrating, filling, learning
+from aisle.cli import asking, demonstrating, filling, keeping, learning
 
 app = typer.Typer(
     name="aisle",
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-FIRST, FILL, LEARN, ASK = "To begin", "Bring data in", "Learn and check", "Ask"
+FIRST, FILL, LEARN, ASK, KEEP = "To begin", "Bring data in", "Learn and check", "Ask", "Take back"
 app.command("demo", rich_help_panel=FIRST)(demonstrating.demo)
 app.command("init", rich_help_panel=FIRST)(filling.init)
 app.command("import", rich_help_panel=FILL)(filling.import_)
@@ -28,6 +28,8 @@ app.command("suggest", rich_help_panel=ASK)(asking.suggest)
 app.command("recommend", rich_help_panel=ASK)(asking.recommend)
 app.command("similar", rich_help_panel=ASK)(asking.similar)
 app.command("basket", rich_help_panel=ASK)(asking.basket)
+app.command("rollback", rich_help_panel=KEEP)(keeping.rollback)
+app.command("erase", rich_help_panel=KEEP)(keeping.erase)
 
 
 @app.callback(invoke_without_command=True)

@@ -43,7 +43,12 @@ def diagnose(
     findings = [*on_data(counts), *on_sources(records, specs, failures), *on_disk(root)]
     shop = shlex.quote(str(root))
     findings = [
-        replace(finding, command=finding.command and finding.command.replace("SHOP", shop)) for finding in findings
+        replace(
+            finding,
+            what=finding.what.replace("aisle train SHOP", f"aisle train {shop}"),
+            command=finding.command and finding.command.replace("SHOP", shop),
+        )
+        for finding in findings
     ]
     order = [Level.PROBLEM, Level.ADVICE, Level.OK]
     return sorted(findings, key=lambda finding: order.index(finding.level))
