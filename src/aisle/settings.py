@@ -6,12 +6,13 @@ table stays raw until the composition root hands it to the component that knows 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from aisle.domain.items import ItemKind
 from aisle.errors import ConfigError, unknown_name
@@ -39,7 +40,7 @@ class Config(BaseModel):
                 table_name = ".".join([where, *path[:-1]]).strip(".")
                 message = f"[{table_name}]: " + unknown_name("setting", path[-1], _fields_at(cls, path[:-1]))
             elif isinstance(first.get("input"), Mapping) and first["type"] == "value_error":
-                # A check of our own over a whole table; it names what it received.
+                # A check of our own over a whole table names what it received.
                 message = f"{setting}: {first['msg'].removeprefix('Value error, ')}"
             else:
                 message = f"{setting} = {first.get('input')!r}: {first['msg'].removeprefix('Value error, ')}"
@@ -65,10 +66,17 @@ class ShopConfig(Config):
 
     name: str = "My shop"
     """Shown to people."""
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    currency: str = "USD"
     """ISO 4217; prices without a currency are taken to be in it."""
     languages: tuple[Language, ...] = Field(default=("en", "zh"), min_length=1)
     """Languages of texts and answers, the first being the default."""
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_code(cls, currency: str) -> str:
+        if re.fullmatch(r"[A-Z]{3}", currency) is None:
+            raise ValueError("a currency is written in three capitals such as EUR")
+        return currency
 
 
 class EncoderConfig(Config):
@@ -122,6 +130,13 @@ class PlacementConfig(Config):
     is_in_stock_only: bool = True
     """True shows only what can be bought now."""
 
+    @model_validator(mode="after")
+    def _weighs_its_own_sources(self) -> Self:
+        for name in self.fusion.weights:
+            if name not in self.sources:
+                raise ValueError("fusion.weights: " + unknown_name("source of this placement", name, self.sources))
+        return self
+
 
 DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
     "search": PlacementConfig(
@@ -130,9 +145,10 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
         kinds=tuple(ItemKind),
     ),
     "recommended-for-you": PlacementConfig(
-        sources=("linear", "popular", "trending", "new_arrivals"),
+        sources=("linear", "item_neighbours", "popular", "trending", "new_arrivals"),
         fusion=FusionConfig(
-            method="scaled", weights={"linear": 1.0, "popular": 0.2, "trending": 0.05, "new_arrivals": 0.02}
+            method="scaled",
+            weights={"linear": 1.0, "item_neighbours": 0.6, "popular": 0.2, "trending": 0.05, "new_arrivals": 0.02},
         ),
         has_bought=False,
     ),
@@ -163,6 +179,17 @@ def _changed(default: Config, given: Any) -> Any:
     return {**default.model_dump(), **changed}
 
 
+def _of_its_sources(changed: Any, given: Any) -> Any:
+    """A changed placement without the default's weights of sources that it no longer has; given weights stay."""
+    if not isinstance(given, Mapping) or not isinstance(given.get("sources"), list | tuple):
+        return changed
+    fusion, given_fusion = changed["fusion"], given.get("fusion", {})
+    if not isinstance(fusion, Mapping) or not isinstance(given_fusion, Mapping) or "weights" in given_fusion:
+        return changed
+    weights = {name: weight for name, weight in fusion["weights"].items() if name in given["sources"]}
+    return {**changed, "fusion": {**fusion, "weights": weights}}
+
+
 class Settings(Config):
     """A shop's ``aisle.toml``."""
 
@@ -182,7 +209,7 @@ class Settings(Config):
         merged: dict[str, Any] = dict(DEFAULT_PLACEMENTS)
         for name, placement in given.items():
             default = DEFAULT_PLACEMENTS.get(name)
-            merged[name] = placement if default is None else _changed(default, placement)
+            merged[name] = placement if default is None else _of_its_sources(_changed(default, placement), placement)
         return {**table, "placement": merged}
 
     @classmethod

@@ -47,8 +47,9 @@ class ItemNeighboursConfig(Config):
     """What one step of distance leaves of a meeting."""
     shrink: float = Field(default=2.0, ge=0)
     """Meetings at which a similarity counts half. Raising it trusts rare pairs less."""
-    history_decay: float = Field(default=0.8, gt=0, le=1)
-    """What one visit of age leaves of an item of the user's history when a request is answered."""
+    history_decay: float = Field(default=1.0, gt=0, le=1)
+    """What one visit of age leaves of an item of the user's history when a request is answered. At 1 the source speaks
+    for lasting taste, beside ``linear``, which follows the moment."""
     history_length: int = Field(default=200, ge=1)
     """Last items of a user that are learnt from and scored on."""
     n_kept: int = Field(default=300, ge=1)
