@@ -57,6 +57,8 @@ log = logging.getLogger("aisle.shop")
 
 UNTRAINED_ITEMS = 2_000
 """A shop of at most this many items answers before it was ever trained: its indexes are filled when it is opened."""
+UNTRAINED_EVENTS = 200_000
+"""And of at most this many events: every source reads all of them on opening."""
 
 
 def now_ms() -> int:
@@ -359,7 +361,7 @@ class Shop:
             trained = train.train_one(spec, snapshot, live.parts)
         if trained:
             _join(live, trained)
-        elif live.parts.catalogue.n_items <= UNTRAINED_ITEMS:
+        elif live.parts.catalogue.n_items <= UNTRAINED_ITEMS and self.records.counts()["events"] <= UNTRAINED_EVENTS:
             empty = Snapshot.empty()
             source = spec.implementation.fit(spec.name, empty, spec.config, live.parts)
             live.follower.join(spec.name, source, "untrained", seq=0, n_items=0)

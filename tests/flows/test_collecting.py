@@ -96,6 +96,13 @@ def test_another_process_s_writes_arrive_with_refresh(shop, tiny):
     assert shop.search("cast iron teapot").item_ids[0] == "teapot"
 
 
+def test_an_untrained_shop_of_many_events_is_not_read_on_opening_but_asks_for_training(untrained, tiny, monkeypatch):
+    monkeypatch.setattr("aisle.shop.UNTRAINED_EVENTS", len(tiny.events) - 1)
+
+    assert untrained.recommend("popular").degraded == ("popular",)
+    assert "never trained; run `aisle train" in untrained.live.stages.lineup.failures["popular"]
+
+
 def test_an_untrained_small_shop_answers(untrained):
     assert untrained.search("龙井").item_ids[0] == "green-tea"
     assert "kettle" in untrained.recommend("popular").item_ids[:2]

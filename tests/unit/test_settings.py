@@ -36,6 +36,13 @@ def test_a_table_inside_a_placement_changes_only_what_it_names():
     assert fusion.method == "scaled"
 
 
+def test_other_sources_leave_the_usual_weights_of_those_gone_behind():
+    fusion = parse('[placement.search]\nsources = ["lexical", "popular"]').placement["search"].fusion
+
+    assert fusion.weights == {"lexical": 1.0}
+    assert fusion.method == "scaled"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -45,6 +52,16 @@ def test_a_table_inside_a_placement_changes_only_what_it_names():
         ("[shop]\nlanguages = ['']", "shop.languages"),
         ("[shop]\ncurency = 'EUR'", "Did you mean 'currency'"),
         ("[shop]\ncurrency = 'euros'", "shop.currency = 'euros'"),
+        ("[shop]\ncurrency = 'eur'", "shop.currency = 'eur': .*three capitals such as EUR"),
+        (
+            "[placement.home]\nsources = ['popular']\n[placement.home.fusion]\nweights = { populer = 2.0 }",
+            "placement.home: fusion.weights: unknown source of this placement 'populer'. Did you mean 'popular'",
+        ),
+        (
+            "[placement.search]\nsources = ['lexical']\nfusion = { weights = { semantic = 1 } }",
+            "placement.search: fusion.weights: unknown source of this placement 'semantic'",
+        ),
+        ("[placement.search]\nsources = ['lexical']\nfusion = 5", "placement.search.fusion = 5"),
         ("[placement.home]\nsize = 3", "placement.home.sources"),
         ("[placement.home]\nsources = ['popular']\nsize = 0", "placement.home.size = 0"),
     ],

@@ -40,3 +40,9 @@ def test_an_unknown_size_of_demo_removes_nothing(shop, tmp_path):
     assert "small" in said("demo", shop, "--replace", "--size", "gigantic")
 
     assert (tmp_path / "shop" / "aisle.toml").is_file()
+
+
+def test_a_currency_in_small_letters_says_how_it_is_written(tmp_path):
+    assert "shop.currency = 'eur': a currency is written in three capitals such as EUR" in said(
+        "init", str(tmp_path / "other"), "--currency", "eur"
+    )
