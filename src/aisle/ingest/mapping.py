@@ -313,6 +313,6 @@ def read_mapping(path: Path) -> TableMapping:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"mapping {path} cannot be read: {error}; write one with `aisle import --guess FILE`"
+            f"mapping {path} cannot be read: {error}; write one with `aisle import SHOP FILE --guess`"
         ) from error
     return parse_mapping(text, str(path))
