@@ -1,22 +1,17 @@
-"""The shop: the only place that chooses implementations and wires them together."""
+"""The shop object: everything a program can do with a shop. What it is made of is chosen in ``wiring.py``."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
-from aisle import registry
 from aisle.contracts import Appended, Clock, Manifest, Parts, Progress, silent
-from aisle.decision import Eligibility, Greedy
 from aisle.domain import (
-    Catalogue,
     Context,
     Document,
     DocumentTable,
@@ -31,48 +26,32 @@ from aisle.domain import (
     UserTable,
 )
 from aisle.domain.checks import several
-from aisle.errors import AisleError, ConfigError, CorruptError, NotReadyError, unknown_name
+from aisle.errors import AisleError, ConfigError, unknown_name
 from aisle.evaluation import Report
-from aisle.flows import collect, recommend, search, train
+from aisle.flows import recommend, search, train
 from aisle.flows.asks import Ask
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
-from aisle.flows.stages import Lineup, Stages
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
 from aisle.ingest.cleaning import CleaningConfig
 from aisle.ingest.mapping import FormatName
-from aisle.language import RememberingEncoder, open_encoder
-from aisle.ranking import FusedScore
 from aisle.retrieval.fusion import fuse
 from aisle.retrieval.suggest import Suggestion, Suggestions
 from aisle.settings import Settings
-from aisle.storage import FolderArtifacts, LiveStates, SqlEmbeddings, SqlRecords
+from aisle.storage import SqlEmbeddings, SqlRecords
+from aisle.wiring import Live, bring_in, go_live, join, load_parts, source_specs
 
 ANYTHING = Filters()
 ANYWHERE = Context()
 
 log = logging.getLogger("aisle.shop")
 
-UNTRAINED_ITEMS = 2_000
-"""A shop of at most this many items answers before it was ever trained: its indexes are filled when it is opened."""
-UNTRAINED_EVENTS = 200_000
-"""And of at most this many events: every source reads all of them on opening."""
-
 
 def now_ms() -> int:
     """The system's clock in UTC milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True)
-class Live:
-    """The parts that answer requests, loaded once."""
-
-    stages: Stages
-    follower: collect.Follower
-    parts: Parts
 
 
 class Shop:
@@ -96,7 +75,7 @@ class Shop:
         self.settings: Settings = folder.read_settings()
         self.clock = clock
         self.progress = progress
-        self.specs: Mapping[str, SourceSpec] = _specs(folder, self.settings, clock)
+        self.specs: Mapping[str, SourceSpec] = source_specs(folder, self.settings, clock)
         self.records = SqlRecords.open(folder.database)
         self._opened: Live | None = None
         """What writers tell of their changes."""
@@ -284,7 +263,7 @@ class Shop:
             manifest = self.specs[name].artifacts.rollback(name)
             with self._lock:
                 if self._opened:
-                    self._bring_in(self.specs[name], self._opened)
+                    bring_in(self.specs[name], self._opened, self.records)
             return manifest
 
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
@@ -311,62 +290,12 @@ class Shop:
             return answering
         with self._lock:
             if self._opened is None:
-                self._opened = self._go_live()
+                self._opened = go_live(self.settings, self.specs, self.records, self._load_parts, self.clock)
             if self._answering is None:
                 # A writer that found nothing opened has left its changes to us.
                 self._opened.follower.catch_up()
                 self._answering = self._opened
             return self._answering
-
-    def _go_live(self) -> Live:
-        seq = self.records.counts()["seq"]
-        parts = self._load_parts()
-        stages = Stages(
-            catalogue=parts.catalogue,
-            records=self.records,
-            states=LiveStates(self.records, parts.catalogue),
-            lineup=Lineup(),
-            rules=Eligibility(parts.catalogue, self.settings.shop.currency),
-            fuse=fuse,
-            ranker=FusedScore(),
-            policy=Greedy(parts.catalogue),
-            placements=self.settings.placement,
-            clock=self.clock,
-            new_slate_id=lambda: uuid.uuid4().hex,
-        )
-        live = Live(stages, collect.Follower(stages, seq), parts)
-        for spec in self.specs.values():
-            self._bring_in(spec, live)
-        return live
-
-    def _bring_in(self, spec: SourceSpec, live: Live) -> None:
-        """Load a source's promoted version; what cannot serve is named in ``lineup.failures`` with what to run."""
-        try:
-            self._join_promoted(spec, live)
-        except AisleError as error:
-            live.stages.lineup.withdraw(spec.name, str(error))
-        except Exception as error:
-            log.exception("source %s does not load; the shop answers without it", spec.name)
-            live.stages.lineup.withdraw(spec.name, f"it does not load ({type(error).__name__}: {error})")
-
-    def _join_promoted(self, spec: SourceSpec, live: Live) -> None:
-        try:
-            trained = train.load(spec, live.parts, live.follower.seq)
-        except CorruptError as error:
-            if not spec.implementation.is_index:
-                raise
-            log.warning("index %s cannot be used (%s); it is rebuilt from the shop's records", spec.name, error)
-            snapshot = self.records.snapshot()
-            live.follower.catch_up()
-            trained = train.train_one(spec, snapshot, live.parts)
-        if trained:
-            _join(live, trained)
-        elif live.parts.catalogue.n_items <= UNTRAINED_ITEMS and self.records.counts()["events"] <= UNTRAINED_EVENTS:
-            empty = Snapshot.empty()
-            source = spec.implementation.fit(spec.name, empty, spec.config, live.parts)
-            live.follower.join(spec.name, source, "untrained", seq=0, n_items=0)
-        else:
-            raise NotReadyError("never trained; run `aisle train SHOP`", command="aisle train")
 
     def _put_into_service(self, trained: train.Trained, parts: Parts) -> None:
         """Let a new version answer, whatever was opened while it was being fitted with ``parts``."""
@@ -375,9 +304,9 @@ class Shop:
             if live is None:
                 return
             if live.parts is parts:
-                _join(live, trained)
+                join(live, trained)
             elif train.fits(trained.manifest, live.parts.catalogue):
-                self._bring_in(self.specs[trained.manifest.name], live)
+                bring_in(self.specs[trained.manifest.name], live, self.records)
             else:
                 log.warning("the live catalogue numbers items otherwise than the records; the shop is loaded anew")
                 self._opened = self._answering = self._completions = None
@@ -392,19 +321,9 @@ class Shop:
         return self._load_parts()
 
     def _load_parts(self) -> Parts:
-        catalogue = Catalogue()
-        for page in self.records.read_catalogue():
-            catalogue.extend(page)
         if self._embeddings is None:
             self._embeddings = SqlEmbeddings.open(self.folder.embeddings)
-        encoder = open_encoder(self.settings.encoder, progress=self.progress)
-        return Parts(
-            catalogue=catalogue,
-            clock=self.clock,
-            encoder=RememberingEncoder(encoder, self._embeddings),
-            query_encoder=encoder,
-            progress=self.progress,
-        )
+        return load_parts(self.settings, self.records, self._embeddings, self.clock, self.progress)
 
     def _acknowledged(self, appended: Appended) -> Appended:
         self._keep_up()
@@ -460,23 +379,3 @@ def pages(asks: Sequence[Ask], size: int = 1_024) -> Iterator[Sequence[Ask]]:
 
 def _table(kind: Any, rows: Any) -> Any:
     return rows if isinstance(rows, kind) else kind.from_rows(rows)
-
-
-def _join(live: Live, trained: train.Trained) -> None:
-    manifest = trained.manifest
-    live.follower.join(
-        manifest.name, trained.source, manifest.version, manifest.data_seq, int(manifest.metrics["n_items"])
-    )
-
-
-def _specs(folder: ShopFolder, settings: Settings, clock: Clock) -> dict[str, SourceSpec]:
-    """Every source that a placement or a ``[source.*]`` table names, with its class found and its config checked."""
-    named = [name for config in settings.placement.values() for name in (*config.sources, *config.backfill)]
-    indexes, models = FolderArtifacts(folder.indexes, clock=clock), FolderArtifacts(folder.models, clock=clock)
-    specs: dict[str, SourceSpec] = {}
-    for name in dict.fromkeys([*named, *settings.source]):
-        table = dict(settings.source.get(name, {}))
-        implementation = registry.find("aisle.sources", table.pop("kind", name))
-        config = implementation.Config.parse(table, f"source.{name}")
-        specs[name] = SourceSpec(name, implementation, config, indexes if implementation.is_index else models)
-    return specs

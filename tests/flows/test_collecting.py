@@ -97,7 +97,7 @@ def test_another_process_s_writes_arrive_with_refresh(shop, tiny):
 
 
 def test_an_untrained_shop_of_many_events_is_not_read_on_opening_but_asks_for_training(untrained, tiny, monkeypatch):
-    monkeypatch.setattr("aisle.shop.UNTRAINED_EVENTS", len(tiny.events) - 1)
+    monkeypatch.setattr("aisle.wiring.UNTRAINED_EVENTS", len(tiny.events) - 1)
 
     assert untrained.recommend("popular").degraded == ("popular",)
     assert "never trained; run `aisle train" in untrained.live.stages.lineup.failures["popular"]

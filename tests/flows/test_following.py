@@ -100,16 +100,18 @@ def test_what_is_written_while_a_source_joins_reaches_it_once(shop, tiny, monkey
 
 
 def test_events_recorded_while_the_shop_loads_are_in_the_first_answer(shop, monkeypatch):
-    load_states = shop._go_live
+    from aisle import shop as shop_module
 
-    def load_while_somebody_buys():
-        live = load_states()
+    go_live = shop_module.go_live
+
+    def load_while_somebody_buys(*arguments):
+        live = go_live(*arguments)
         writer = threading.Thread(target=shop.add_events, args=([purchase(f"u{n}", "headphones") for n in range(30)],))
         writer.start()
         writer.join()
         return live
 
-    monkeypatch.setattr(shop, "_go_live", load_while_somebody_buys)
+    monkeypatch.setattr(shop_module, "go_live", load_while_somebody_buys)
 
     assert shop.recommend("popular").item_ids[0] == "headphones"
 
