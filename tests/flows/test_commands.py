@@ -88,10 +88,28 @@ def test_common_column_names_are_understood_and_said(run, tmp_path):
     assert (again["n_resumed"], again["read_as"]["user"]) == (2, "user_id")
 
 
+def test_an_interrupted_import_says_how_to_go_on(run, monkeypatch):
+    from aisle.shop import Shop
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    run("init", "shop")
+    monkeypatch.setattr(Shop, "import_files", interrupted)
+
+    assert "run the same command again" in " ".join(run("import", "shop", "items.csv", expect=130).stderr.split())
+
+
 def test_prices_filter_in_whole_units(filled):
     found = json.loads(filled("search", "shop", "tea kettle boots", "--max-price", "30", "--json").stdout)
 
     assert {item["item_id"] for item in found["items"]} == {"k1", "t1"}
+
+
+def test_a_category_includes_what_lies_below_it(filled):
+    found = json.loads(filled("search", "shop", "kettle", "--category", "Kitchen", "--json").stdout)
+
+    assert [item["item_id"] for item in found["items"]] == ["k1"]
 
 
 def test_a_guessed_mapping_is_a_mapping(run, tmp_path):

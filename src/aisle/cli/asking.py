@@ -103,7 +103,7 @@ def suggest(
 
 def recommend(
     shop: ShopArgument,
-    placement: Annotated[str, typer.Argument(help="Which list; see [placement.*] in aisle.toml.")] = (
+    placement: Annotated[str, typer.Argument(help="Which list: a placement of aisle.toml, such as similar-items.")] = (
         "recommended-for-you"
     ),
     user: UserOption = None,

@@ -71,8 +71,12 @@ def import_(
         with told_errors():
             print_line(guess_mapping(files[0], format))
         return
-    with opened(shop) as open_shop:
-        report = open_shop.import_files(files, mapping, format=format, stdin=sys.stdin.buffer)
+    try:
+        with opened(shop) as open_shop:
+            report = open_shop.import_files(files, mapping, format=format, stdin=sys.stdin.buffer)
+    except KeyboardInterrupt as interrupt:
+        err.print("[yellow]stopped; what was stored stays, run the same command again and it goes on from there[/]")
+        raise typer.Exit(130) from interrupt
     if json:
         print_json({**asdict(report), "refusals_path": str(report.refusals_path or "") or None})
     else:

@@ -16,6 +16,8 @@ from aisle.ingest.sources import Source
 from aisle.ingest.synonyms import TYPE_SPELLINGS, columns_found, is_certain
 from aisle.ingest.targets import REQUIRED, TABLES, target_of
 
+PATH_SEPARATOR = ">"
+"""Between the steps of a category path written as text, where no mapping names another."""
 _ADAPTERS = files("aisle.ingest") / "adapters"
 
 
@@ -85,6 +87,8 @@ def mapping_by_names(names: list[str], source: str) -> TableMapping:
     columns: dict[str, Any] = {target: {"from": name} for target, name in understood[best[0]].items()}
     if best[0] == "events" and "type" in columns:
         columns["type"]["map"] = dict(TYPE_SPELLINGS)
+    if "category" in columns:
+        columns["category"]["split"] = PATH_SEPARATOR
     return TableMapping.parse({"table": best[0], "columns": columns}, "mapping by names")
 
 
