@@ -119,7 +119,8 @@ def test_a_guessed_mapping_is_a_mapping(run, tmp_path):
     guessed = run("import", "shop", "odd.csv", "--guess").stdout
 
     (tmp_path / "odd.toml").write_text(guessed)
-    run("import", "shop", "odd.csv", "--mapping", "odd.toml")
+    report = json.loads(run("import", "shop", "odd.csv", "--mapping", "odd.toml", "--json").stdout)
+    assert (report["n_new"], report["n_refused"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
