@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 from aisle.domain import (
     Candidates,
     Catalogue,
+    Document,
     DocumentTable,
+    Event,
     EventTable,
+    Examples,
+    Features,
     Item,
     ItemTable,
     Outcomes,
@@ -30,7 +34,9 @@ from aisle.domain import (
     UserState,
     UserTable,
 )
-from aisle.settings import Config
+from aisle.settings import Config, PlacementConfig
+
+T = TypeVar("T")
 
 Clock = Callable[[], int]
 """Now, in UTC milliseconds."""
@@ -116,12 +122,10 @@ class Parts:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
 
-class CandidateSource(Protocol):
-    """Proposes items for requests.
+class LivePart(Protocol):
+    """Something fitted on the records that follows them afterwards.
 
-    Guarantees: proposes only what ``request.allowed`` and ``request.excluded_rows`` leave, and only rows of the
-    catalogue; leaves its inputs unchanged; safe to call from several threads; an unknown user, item or a request
-    without what it needs gives an empty result, not an error; equal inputs give equal answers.
+    Guarantees: leaves its inputs unchanged; safe to call from several threads; equal inputs give equal answers.
     """
 
     Config: ClassVar[type[Config]]
@@ -146,15 +150,24 @@ class CandidateSource(Protocol):
         """Write npz, safetensors, json or an index's own files into an empty folder; never pickle."""
         ...
 
-    def retrieve(self, requests: Sequence[Request], n: int) -> list[Candidates]:
-        """Up to ``n`` candidates for each request, best first, ties by ascending item row."""
-        ...
-
     def extend(self, items: ItemTable, events: EventTable) -> None:
-        """Take in what happened since the last fit; visible in the next ``retrieve``.
+        """Take in what happened since the last fit; visible in the next answer.
 
         ``items`` are new or changed and already in the catalogue; events of unknown items are passed over.
         """
+        ...
+
+
+class CandidateSource(LivePart, Protocol):
+    """Proposes items for requests.
+
+    Guarantees besides those of ``LivePart``: proposes only what ``request.allowed`` and ``request.excluded_rows``
+    leave, and only rows of the catalogue; an unknown user, item or a request without what it needs gives an empty
+    result, not an error.
+    """
+
+    def retrieve(self, requests: Sequence[Request], n: int) -> list[Candidates]:
+        """Up to ``n`` candidates for each request, best first, ties by ascending item row."""
         ...
 
 
@@ -167,20 +180,107 @@ class Scorer(Protocol):
         ...
 
 
-class Ranker(Protocol):
-    """Predicts what each candidate would bring."""
+class Statistics(LivePart, Protocol):
+    """Knows items and users as numbers, kept up to date, and describes candidates with them.
 
-    def predict(self, requests: Sequence[Request], candidates: Sequence[Candidates]) -> list[Outcomes]:
-        """Outcomes of each request's candidates, in their order."""
+    The same code describes a candidate when it is ranked and, written down with the slate, when a ranker is trained.
+    """
+
+    def describe(self, requests: Sequence[Request], candidates: Sequence[Candidates]) -> list[Features]:
+        """Features of each request's candidates, in their order; the same names for every request."""
+        ...
+
+
+class Ranker(Protocol):
+    """Predicts what each candidate would bring.
+
+    Guarantees: safe to call from several threads; equal inputs give equal answers; a feature it was fitted with and
+    that is no longer there counts as unknown (nan), one it does not know is passed over.
+    """
+
+    Config: ClassVar[type[Config]]
+    name: str
+
+    @classmethod
+    def fit(cls, name: str, examples: Examples, config: Any, parts: Parts) -> Self:
+        """Learn from ``examples``; ``config`` is a ``Config`` of this class.
+
+        Raises ``NotReadyError`` when there are too few of them, saying how many are needed.
+        """
+        ...
+
+    @classmethod
+    def load(cls, name: str, folder: Path, config: Any, parts: Parts) -> Self:
+        """Read back what ``save`` wrote; predictions equal those before. Raises ``CorruptError`` for a damaged file."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write npz, json or the library's own text format into an empty folder; never pickle."""
+        ...
+
+    def predict(
+        self, requests: Sequence[Request], candidates: Sequence[Candidates], features: Sequence[Features]
+    ) -> list[Outcomes]:
+        """Outcomes of each request's candidates, in their order, as if shown in the first slot."""
+        ...
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """A ranker that can say what its prediction rests on."""
+
+    def attribute(self, features: Features) -> dict[str, Float32Array]:
+        """For ``click`` and ``purchase``: (n, n_features) float32, how much each feature moved the log-odds."""
         ...
 
 
 class Policy(Protocol):
     """Chooses the slate from candidates and their outcomes, and knows with what propensity it did."""
 
-    def select(self, request: Request, candidates: Candidates, outcomes: Outcomes, slate_id: str) -> Slate:
-        """At most ``request.size`` slots, no item twice."""
+    def select(
+        self,
+        request: Request,
+        candidates: Candidates,
+        outcomes: Outcomes,
+        placement: PlacementConfig,
+        slate_id: str,
+        features: Features | None = None,
+    ) -> Slate:
+        """At most ``request.size`` slots, no item twice; ``placement`` weighs the outcomes and bounds the chance.
+
+        A slot's propensity is the chance with which this policy, having filled the slots above, puts that item there.
+        Chance depends on ``slate_id`` only, so that a slate can be made again. The slate carries its slots' features.
+        """
         ...
+
+
+class Meter(Protocol):
+    """Hears how answering goes: for metrics, not for logic. Must not raise and must cost next to nothing."""
+
+    def took(self, placement: str, stage: str, seconds: float) -> None:
+        """A stage or source worked this long for one answer (of one or several questions together)."""
+        ...
+
+    def missed(self, placement: str, part: str, why: Literal["failed", "late", "missing"]) -> None:
+        """An answer goes out without ``part``."""
+        ...
+
+    def answered(self, placement: str, n_asks: int, seconds: float) -> None:
+        """So many questions were answered together."""
+        ...
+
+
+class Unmetered:
+    """The ``Meter`` that nobody reads."""
+
+    def took(self, placement: str, stage: str, seconds: float) -> None:
+        """Nothing."""
+
+    def missed(self, placement: str, part: str, why: Literal["failed", "late", "missing"]) -> None:
+        """Nothing."""
+
+    def answered(self, placement: str, n_asks: int, seconds: float) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +318,16 @@ class Changes:
     items: ItemTable
     events: EventTable
     is_complete: bool
+    n_erasures: int = 0
+    """How often a user was erased so far; when it grows, whatever is remembered of users must be forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """One page of a list in a fixed order; ``cursor`` continues after it, None at the end."""
+
+    rows: Sequence[T]
+    cursor: str | None
 
 
 class RecordStore(Protocol):
@@ -242,6 +352,10 @@ class RecordStore(Protocol):
 
     def append_events(self, events: EventTable, checkpoint: Checkpoint | None = None) -> Appended:
         """Add events; one with a known ``event_id`` is counted as a duplicate and not stored again."""
+        ...
+
+    def append_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
+        """Add the events of several callers in one transaction, at the price of one append; what became of each."""
         ...
 
     def append_slates(self, slates: Sequence[Slate]) -> Appended:
@@ -284,6 +398,33 @@ class RecordStore(Protocol):
         """A list as it was shown."""
         ...
 
+    def read_slates(self, after_seq: int, limit: int = 1_000) -> tuple[int, list[Slate]]:
+        """Slates in the order they were written down, with their features, and the sequence number of the last.
+
+        An empty list means that there are no more.
+        """
+        ...
+
+    def read_slate_events(self, after_seq: int = 0) -> Iterable[EventTable]:
+        """Events that carry a ``slate_id``, robots left out, in order of arrival, in pages."""
+        ...
+
+    def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
+        """Items in the order of their arrival. An unreadable cursor raises ``DataError``; so for the others."""
+        ...
+
+    def list_users(self, cursor: str | None = None, limit: int = 100) -> Listed[User]:
+        """Profiles by id."""
+        ...
+
+    def list_events(self, cursor: str | None = None, limit: int = 100, *, user_id: str | None = None) -> Listed[Event]:
+        """Events, newest arrival first; of one user when ``user_id`` is given."""
+        ...
+
+    def list_documents(self, cursor: str | None = None, limit: int = 100) -> Listed[Document]:
+        """Documents by id."""
+        ...
+
     def changes_since(self, seq: int, limit: int = 50_000) -> Changes:
         """The change feed: items and events after ``seq``, at most about ``limit`` rows, in order."""
         ...
@@ -318,6 +459,10 @@ class StateStore(Protocol):
 
     def forget(self, user_id: str) -> None:
         """Drop what is kept of a user who was erased."""
+        ...
+
+    def forget_all(self) -> None:
+        """Drop everything kept: somebody was erased by another process."""
         ...
 
 

@@ -108,6 +108,15 @@ class FusionConfig(Config):
     """``rank`` only: raising it flattens the difference between the first ranks."""
 
 
+class ExploreConfig(Config):
+    """How much of a list is left to chance, so that models learn of what they would not have shown."""
+
+    share: float = Field(default=0.0, ge=0.0, le=0.5)
+    """Chance of each slot to be filled at random; raising it learns faster and costs clicks."""
+    pool: int = Field(default=50, ge=2, le=1000)
+    """How many of the best remaining candidates a random slot is drawn from; raising it explores further down."""
+
+
 class PlacementConfig(Config):
     """A place where a list is shown."""
 
@@ -123,6 +132,19 @@ class PlacementConfig(Config):
     """Candidates asked of each source; raising it costs time and finds more."""
     fusion: FusionConfig = FusionConfig()
     """How the lists of ``sources`` become one."""
+    n_ranked: int = Field(default=200, ge=1, le=10_000)
+    """The best candidates of fusion that the ranker looks at; raising it costs time and finds more."""
+    objective: Mapping[Literal["click", "purchase", "revenue", "margin"], float] = Field(
+        default_factory=lambda: {"click": 1.0, "purchase": 5.0}
+    )
+    """Weight of each expected outcome in an item's utility; ``revenue`` and ``margin`` count per unit of the shop's
+    currency. Without a trained ranker the fused score is the utility."""
+    diversity: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Raising it trades utility for items unlike those above them in the list (maximal marginal relevance)."""
+    explore: ExploreConfig = ExploreConfig()
+    """Chance in the list; every slot's propensity is written down."""
+    timeout_ms: int = Field(default=500, ge=1, le=60_000)
+    """A source or ranker that has not answered by then is left out of the answer and named in ``degraded``."""
     has_seen: bool = True
     """False leaves out what the user has looked at or bought."""
     has_bought: bool = True
@@ -190,6 +212,29 @@ def _of_its_sources(changed: Any, given: Any) -> Any:
     return {**changed, "fusion": {**fusion, "weights": weights}}
 
 
+class ServingConfig(Config):
+    """The server that ``aisle serve`` starts."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but this machine itself needs keys: `aisle keys add`."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that answer; each holds the models in memory. More than the cores there are gains nothing."""
+    n_threads: int = Field(default=2, ge=1, le=64)
+    """Questions a process answers at the same time."""
+    max_waiting: int = Field(default=256, ge=1)
+    """Questions that may wait in a process; beyond it they are refused with 503 and a time to try again."""
+    max_body_bytes: int = Field(default=8_388_608, ge=1024)
+    """Largest body of a request; larger ones are refused with 413."""
+    requests_per_second: float = Field(default=0.0, ge=0.0)
+    """Limit for each key (each address where there are no keys) and process; 0 is no limit. Beyond it: 429."""
+    follow_ms: int = Field(default=200, ge=10, le=10_000)
+    """How often a process looks for what others wrote or trained; lower is fresher and costs a little."""
+    storefront: bool = True
+    """Whether the demonstration shop page is served under ``/``."""
+
+
 class Settings(Config):
     """A shop's ``aisle.toml``."""
 
@@ -197,6 +242,9 @@ class Settings(Config):
     encoder: EncoderConfig = EncoderConfig()
     source: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """One table a source; ``kind`` names the implementation (default: the table's name), the rest is its config."""
+    ranker: Mapping[str, Any] = Field(default_factory=dict)
+    """``kind`` names the implementation (default: ``boosted_trees``), the rest is its config."""
+    serving: ServingConfig = ServingConfig()
     placement: Mapping[str, PlacementConfig] = Field(default_factory=dict)
     """Placements; those not named here keep their defaults, and so does what a table leaves out."""
 

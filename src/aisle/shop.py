@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
-from aisle.contracts import Appended, Clock, Manifest, Parts, Progress, silent
+from aisle.contracts import Appended, Clock, Manifest, Meter, Parts, Progress, Unmetered, silent
 from aisle.domain import (
     Context,
     Document,
@@ -61,20 +61,25 @@ class Shop:
     """
 
     @classmethod
-    def open(cls, folder: str | Path, *, clock: Clock = now_ms, progress: Progress = silent) -> Self:
+    def open(
+        cls, folder: str | Path, *, clock: Clock = now_ms, progress: Progress = silent, meter: Meter | None = None
+    ) -> Self:
         """Open the shop in ``folder``; ``progress`` hears of long work such as training.
 
         Raises:
             ConfigError: it is not a shop, or a setting is wrong.
             CorruptError: its database is damaged.
         """
-        return cls(ShopFolder(Path(folder)), clock=clock, progress=progress)
+        return cls(ShopFolder(Path(folder)), clock=clock, progress=progress, meter=meter)
 
-    def __init__(self, folder: ShopFolder, *, clock: Clock = now_ms, progress: Progress = silent) -> None:
+    def __init__(
+        self, folder: ShopFolder, *, clock: Clock = now_ms, progress: Progress = silent, meter: Meter | None = None
+    ) -> None:
         self.folder = folder
         self.settings: Settings = folder.read_settings()
         self.clock = clock
         self.progress = progress
+        self.meter: Meter = meter or Unmetered()
         self.specs: Mapping[str, SourceSpec] = source_specs(folder, self.settings, clock)
         self.records = SqlRecords.open(folder.database)
         self._opened: Live | None = None
@@ -290,7 +295,9 @@ class Shop:
             return answering
         with self._lock:
             if self._opened is None:
-                self._opened = go_live(self.settings, self.specs, self.records, self._load_parts, self.clock)
+                self._opened = go_live(
+                    self.settings, self.specs, self.records, self._load_parts, self.clock, self.meter
+                )
             if self._answering is None:
                 # A writer that found nothing opened has left its changes to us.
                 self._opened.follower.catch_up()

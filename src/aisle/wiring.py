@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aisle import registry
-from aisle.contracts import Clock, EmbeddingStore, Parts, Progress, RecordStore
+from aisle.contracts import Clock, EmbeddingStore, Meter, Parts, Progress, RecordStore
 from aisle.decision import Eligibility, Greedy
 from aisle.domain import Catalogue, Snapshot
 from aisle.errors import AisleError, CorruptError, NotReadyError
@@ -79,6 +79,7 @@ def go_live(
     records: RecordStore,
     load: Callable[[], Parts],
     clock: Clock,
+    meter: Meter,
 ) -> Live:
     """Wire the stages of a request and bring every source into service."""
     seq = records.counts()["seq"]  # read before the catalogue, so that the feed repeats items rather than skips them
@@ -90,11 +91,12 @@ def go_live(
         lineup=Lineup(),
         rules=Eligibility(parts.catalogue, settings.shop.currency),
         fuse=fuse,
-        ranker=FusedScore(),
+        fallback=FusedScore(),
         policy=Greedy(parts.catalogue),
         placements=settings.placement,
         clock=clock,
         new_slate_id=lambda: uuid.uuid4().hex,
+        meter=meter,
     )
     live = Live(stages, collect.Follower(stages, seq), parts)
     for spec in specs.values():
@@ -117,7 +119,10 @@ def join(live: Live, trained: train.Trained) -> None:
     """Bring a version up to where the others are and put it into service."""
     manifest = trained.manifest
     live.follower.join(
-        manifest.name, trained.source, manifest.version, manifest.data_seq, int(manifest.metrics["n_items"])
+        trained.source,
+        manifest.data_seq,
+        int(manifest.metrics["n_items"]),
+        lambda: live.stages.lineup.swap(manifest.name, trained.source, manifest.version),
     )
 
 
@@ -135,6 +140,6 @@ def _join_promoted(spec: SourceSpec, live: Live, records: RecordStore) -> None:
         join(live, trained)
     elif live.parts.catalogue.n_items <= UNTRAINED_ITEMS and records.counts()["events"] <= UNTRAINED_EVENTS:
         source = spec.implementation.fit(spec.name, Snapshot.empty(), spec.config, live.parts)
-        live.follower.join(spec.name, source, "untrained", seq=0, n_items=0)
+        live.follower.join(source, 0, 0, lambda: live.stages.lineup.swap(spec.name, source, "untrained"))
     else:
         raise NotReadyError("never trained; run `aisle train SHOP`", command="aisle train")

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aisle.domain import Candidates, Catalogue, Outcomes, Request, Slate, Slot
+from aisle.domain import Candidates, Catalogue, Features, Outcomes, Request, Slate, Slot
+from aisle.settings import PlacementConfig
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,15 @@ class Greedy:
     weights: Mapping[str, float] = field(default_factory=lambda: {"score": 1.0})
     version: str = "greedy"
 
-    def select(self, request: Request, candidates: Candidates, outcomes: Outcomes, slate_id: str) -> Slate:
+    def select(
+        self,
+        request: Request,
+        candidates: Candidates,
+        outcomes: Outcomes,
+        placement: PlacementConfig,
+        slate_id: str,
+        features: Features | None = None,
+    ) -> Slate:
         """The ``request.size`` candidates of highest utility, best first."""
         weights = np.array([self.weights.get(name, 0.0) for name in outcomes.names], dtype=np.float32)
         utility = outcomes.values @ weights  # (n,)
@@ -44,6 +53,7 @@ class Greedy:
             query=request.query.text if request.query else None,
             anchor_item_ids=tuple(self.catalogue.ids(request.anchor_rows)),
             versions={"policy": self.version, "ranker": outcomes.model_version},
+            features=None if features is None else features.at(chosen),
         )
 
 

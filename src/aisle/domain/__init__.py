@@ -4,10 +4,12 @@ from aisle.domain.candidates import Candidates, allowed_mask, top_candidates
 from aisle.domain.catalogue import NO_VALUE, Catalogue, category_path
 from aisle.domain.documents import Document
 from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, Event, EventType
+from aisle.domain.explanations import Explanation, Reason, SlotReasons
+from aisle.domain.features import Examples, Features
 from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
 from aisle.domain.refusals import Refusal
 from aisle.domain.requests import Context, Filters, Query, Request, UserState
-from aisle.domain.slates import Outcomes, Response, Slate, Slot
+from aisle.domain.slates import OUTCOME_NAMES, Facet, Facets, Outcomes, Response, Slate, Slot
 from aisle.domain.snapshots import INTERACTION_SCHEMA, Snapshot
 from aisle.domain.tables import DocumentTable, EventTable, ItemTable, UserTable
 from aisle.domain.users import User
@@ -18,6 +20,7 @@ __all__ = [
     "INTERACTION_SCHEMA",
     "INTEREST_TYPES",
     "NO_VALUE",
+    "OUTCOME_NAMES",
     "UNKNOWN_LANGUAGE",
     "Candidates",
     "Catalogue",
@@ -27,6 +30,11 @@ __all__ = [
     "Event",
     "EventTable",
     "EventType",
+    "Examples",
+    "Explanation",
+    "Facet",
+    "Facets",
+    "Features",
     "Filters",
     "Item",
     "ItemKind",
@@ -34,11 +42,13 @@ __all__ = [
     "ItemText",
     "Outcomes",
     "Query",
+    "Reason",
     "Refusal",
     "Request",
     "Response",
     "Slate",
     "Slot",
+    "SlotReasons",
     "Snapshot",
     "User",
     "UserState",

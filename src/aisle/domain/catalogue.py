@@ -109,6 +109,10 @@ class Catalogue:
         leaf = int(self._arrays["category"][item_row])
         return () if leaf == NO_VALUE else self._ancestors[leaf]
 
+    def ancestors(self, category: int) -> tuple[int, ...]:
+        """Codes of a category and of every one above it, root first."""
+        return self._ancestors[category]
+
     def in_category(self, path: str) -> NDArray[np.bool_]:
         """Which items lie in ``path`` (joined by ``" > "``) or below it. (n_items,) bool."""
         wanted = self.categories.find(path)

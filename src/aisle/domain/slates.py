@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle.domain.features import Features
 from aisle.errors import DataError
+
+OUTCOME_NAMES = ("click", "purchase", "revenue", "margin")
 
 
 @dataclass(frozen=True)
 class Outcomes:
     """What is expected of each candidate: ``values`` (n, n_outcomes) float32, one column per name in ``names``.
 
-    Probabilities are calibrated when ``is_calibrated``; a plain ranker gives the one column ``score``.
+    A plain ranker gives the one column ``score``. A trained one gives ``OUTCOME_NAMES``: ``click`` and ``purchase`` are
+    probabilities of the item being clicked and bought when shown in the first slot, calibrated when ``is_calibrated``;
+    ``revenue`` and ``margin`` are purchase x price and purchase x (price - cost) in units of the shop's currency (not
+    minor units), 0 where price or cost is unknown.
     """
 
     names: tuple[str, ...]
@@ -35,12 +41,15 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place of a slate. ``scores`` holds the score of every source that knew the item."""
+    """One place of a slate. ``scores`` holds the score of every source that knew the item, ``outcomes`` what the
+    ranker expected of it.
+    """
 
     item_id: str
     utility: float
     propensity: float
     scores: Mapping[str, float] = field(default_factory=dict)
+    outcomes: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.propensity <= 1.0:
@@ -49,7 +58,9 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """A list as it was shown, written down before it is shown. ``versions`` names policy and model versions."""
+    """A list as it was shown. ``versions`` names policy and model versions; ``features`` has a row per slot: what the
+    ranker knew when it chose, kept so that it is later trained on exactly that.
+    """
 
     slate_id: str
     placement: str
@@ -59,6 +70,11 @@ class Slate:
     query: str | None = None
     anchor_item_ids: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    features: Features | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.features is not None and len(self.features) != len(self.slots):
+            raise DataError(f"slate {self.slate_id!r} has {len(self.slots)} slots but features of {len(self.features)}")
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -67,11 +83,39 @@ class Slate:
 
 
 @dataclass(frozen=True, slots=True)
+class Facet:
+    """One value that a list could be narrowed to, and how many of the items found have it."""
+
+    value: str
+    n_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How the items found spread: most frequent values first. Prices in minor units of the shop's currency, None when
+    no item found has one.
+    """
+
+    categories: tuple[Facet, ...] = ()
+    brands: tuple[Facet, ...] = ()
+    lowest_price_minor: int | None = None
+    highest_price_minor: int | None = None
+    n_in_stock: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """An answer: the slate and the names of parts that failed or were skipped."""
+    """An answer: the slate and the names of parts that failed, were late or were skipped.
+
+    ``n_found`` counts the candidates the list was chosen from, ``timings_ms`` the milliseconds of each stage and source
+    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``.
+    """
 
     slate: Slate
     degraded: tuple[str, ...] = ()
+    n_found: int = 0
+    timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
+    facets: Facets | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:

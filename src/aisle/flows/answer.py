@@ -12,12 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from aisle.contracts import Scorer
-from aisle.domain import Candidates, Filters, Outcomes, Query, Request, Response, Slate, UserState
+from aisle.domain import Candidates, Features, Filters, Outcomes, Query, Request, Response, Slate, UserState
 from aisle.domain.catalogue import require_rows
 from aisle.errors import DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.stages import Fuse, InService, Stages
+from aisle.flows.facets import count_facets
+from aisle.flows.stages import RANKER, STATISTICS, Fuse, InService, Predict, Stages
+from aisle.flows.watch import Watch
 from aisle.settings import PlacementConfig
 
 
@@ -31,22 +33,37 @@ def answer(placement: str, asks: Sequence[Ask], queries: Sequence[Query | None],
     if not asks:
         return []
     config = stages.placement(placement)
-    degraded = Degraded()
+    watch = Watch(placement, stages.meter)
+    degraded = Degraded(placement, stages.meter)
     in_service = stages.lineup.in_service
-    requests = understand(placement, config, asks, queries, stages, degraded)
-    candidates = propose(requests, config, in_service, stages.fuse, degraded)
-    outcomes = degraded.guard(
-        "ranker",
-        lambda: stages.ranker.predict(requests, candidates),
-        otherwise=lambda: [Outcomes(("score",), found.fused[:, None], "fused") for found in candidates],
-    )
-    slates = [
-        stages.policy.select(request, found, outcome, stages.new_slate_id())
-        for request, found, outcome in zip(requests, candidates, outcomes, strict=True)
+    with watch.timing("understand"):
+        requests = understand(placement, config, asks, queries, stages, degraded)
+    with watch.timing("retrieve"):
+        candidates = propose(requests, config, in_service, stages.fuse, degraded)
+    facets = [
+        count_facets(stages.catalogue, found) if ask.with_facets else None
+        for ask, found in zip(asks, candidates, strict=True)
     ]
-    slates = [stamp(slate, config, in_service) for slate in slates]
-    degraded.guard("slate-log", lambda: stages.records.append_slates(slates), otherwise=lambda: None)
-    return [Response(slate, degraded.parts) for slate in slates]
+    shortlists = [
+        found.best(max(config.n_ranked, request.size)) for request, found in zip(requests, candidates, strict=True)
+    ]
+    with watch.timing("describe"):
+        features = describe(requests, shortlists, in_service, degraded)
+    with watch.timing("rank"):
+        outcomes = rank(requests, shortlists, features, in_service, stages.fallback, degraded)
+    with watch.timing("decide"):
+        slates = [
+            stages.policy.select(request, found, outcome, config, stages.new_slate_id(), known)
+            for request, found, outcome, known in zip(requests, shortlists, outcomes, features, strict=True)
+        ]
+        slates = [stamp(slate, config, in_service) for slate in slates]
+    with watch.timing("record"):
+        degraded.guard("slate-log", lambda: stages.records.append_slates(slates), otherwise=lambda: None)
+    watch.finish(len(asks))
+    return [
+        Response(slate, degraded.parts, len(found), watch.timings_ms, counted)
+        for slate, found, counted in zip(slates, candidates, facets, strict=True)
+    ]
 
 
 def understand(
@@ -167,8 +184,39 @@ def behind(first: Candidates, second: Candidates, size: int) -> Candidates:
     )
 
 
+def describe(
+    requests: Sequence[Request], candidates: Sequence[Candidates], in_service: InService, degraded: Degraded
+) -> Sequence[Features | None]:
+    """What is known of each candidate, as numbers; None where nothing can be said."""
+    statistics = in_service.statistics
+    nothing = [None] * len(requests)
+    if statistics is None:
+        return nothing
+    return degraded.guard(STATISTICS, lambda: statistics.describe(requests, candidates), otherwise=lambda: nothing)
+
+
+def rank(
+    requests: Sequence[Request],
+    candidates: Sequence[Candidates],
+    features: Sequence[Features | None],
+    in_service: InService,
+    fallback: Predict,
+    degraded: Degraded,
+) -> list[Outcomes]:
+    """What each candidate would bring; by the fused score where no ranker was trained, or where it fails."""
+    ranker = in_service.ranker
+    known = [table for table in features if table is not None]
+
+    def by_fused_score() -> list[Outcomes]:
+        return fallback.predict(requests, candidates, known)
+
+    if ranker is None or len(known) < len(requests):
+        return by_fused_score()
+    return degraded.guard(RANKER, lambda: ranker.predict(requests, candidates, known), otherwise=by_fused_score)
+
+
 def stamp(slate: Slate, config: PlacementConfig, in_service: InService) -> Slate:
     """Write the versions of the sources that answered into the slate."""
     versions = in_service.versions
-    used = {name: versions[name] for name in (*config.sources, *config.backfill) if name in versions}
+    used = {name: versions[name] for name in (*config.sources, *config.backfill, STATISTICS) if name in versions}
     return replace(slate, versions={**used, **slate.versions})

@@ -9,7 +9,9 @@ from aisle.domain import Context, Filters
 
 @dataclass(frozen=True)
 class Ask:
-    """One question to the shop. ``size`` None means the placement's; ``item_ids`` are what the list is about."""
+    """One question to the shop. ``size`` None means the placement's; ``item_ids`` are what the list is about;
+    ``with_facets`` asks for counts over what was found, to narrow it by.
+    """
 
     user_id: str | None = None
     text: str | None = None
@@ -17,3 +19,4 @@ class Ask:
     size: int | None = None
     filters: Filters = field(default_factory=Filters)
     context: Context = field(default_factory=Context)
+    with_facets: bool = False

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 
-from aisle.contracts import CandidateSource, Changes
+from aisle.contracts import Changes, LivePart
 from aisle.domain import EventTable, ItemTable
 from aisle.flows.stages import Stages
 
@@ -38,8 +38,8 @@ class Follower:
                 self._take_in(changes)
             return self.seq
 
-    def join(self, name: str, source: CandidateSource, version: str, seq: int, n_items: int) -> None:
-        """Put a source into service that was fitted up to ``seq`` on the first ``n_items`` rows.
+    def join(self, part: LivePart, seq: int, n_items: int, put_into_service: Callable[[], None]) -> None:
+        """Put a part into service that was fitted up to ``seq`` on the first ``n_items`` rows.
 
         It is first brought to where the others are, exactly: what it takes in here does not come again. An item comes
         before its events, and it has every row of the live catalogue when it begins to answer.
@@ -47,15 +47,15 @@ class Follower:
         catalogue = self._stages.catalogue
         with self._lock:
             self.catch_up()
-            n_given = self._bring(source, n_items, seq)
+            n_given = self._bring(part, n_items, seq)
             for changes in self._shared_pages(seq):
-                n_before, n_given = n_given, self._bring(source, n_given, seq)
+                n_before, n_given = n_given, self._bring(part, n_given, seq)
                 # The rows from n_before on were brought just now, as they are at this moment.
                 changed = _items_where(changes.items, lambda item_id, n=n_before: catalogue.row(item_id) < n)
                 if len(changed) or len(changes.events):
-                    source.extend(changed, changes.events)
+                    part.extend(changed, changes.events)
                 seq = changes.seq
-            self._stages.lineup.swap(name, source, version)
+            put_into_service()
 
     def follow(self, seq: int, take_in: Callable[[ItemTable], None]) -> None:
         """Tell ``take_in`` of the items that changed since ``seq``, now and from now on."""
@@ -82,14 +82,14 @@ class Follower:
             seq = changes.seq
             yield changes
 
-    def _bring(self, source: CandidateSource, n_given: int, seq: int) -> int:
-        """Give a source the live rows from ``n_given`` on, with what waited for them up to ``seq``."""
+    def _bring(self, part: LivePart, n_given: int, seq: int) -> int:
+        """Give a part the live rows from ``n_given`` on, with what waited for them up to ``seq``."""
         stages = self._stages
         n_items = stages.catalogue.n_items
         if n_given < n_items:
             # The store may know more by now than the live catalogue, which learns of it with its page.
             rows = ItemTable.concat(stages.records.read_catalogue(n_given)).frame[: n_items - n_given]
-            source.extend(ItemTable(rows), self._waiting(rows["item_id"].to_list(), seq))
+            part.extend(ItemTable(rows), self._waiting(rows["item_id"].to_list(), seq))
         return n_items
 
     def _take_in(self, changes: Changes) -> None:
@@ -103,8 +103,8 @@ class Follower:
         stages.catalogue.extend(items)
         if len(items) or len(events):
             stages.states.record(events)
-            for name, source in stages.lineup.sources.items():
-                self._extend(name, source, items, events)
+            for name, part in stages.lineup.in_service.live_parts.items():
+                self._extend(name, part, items, events)
         if len(items):
             for take_in in self._listeners:
                 take_in(items)
@@ -126,12 +126,12 @@ class Follower:
         """Events up to ``seq`` of items that were unknown when these came; those after it are still in the feed."""
         return self._stages.records.read_waiting_events(new_ids, seq) if new_ids and seq else EventTable.empty()
 
-    def _extend(self, name: str, source: CandidateSource, items: ItemTable, events: EventTable) -> None:
-        """A source that cannot take in what is new would answer wrongly from now on, so it answers no more."""
+    def _extend(self, name: str, part: LivePart, items: ItemTable, events: EventTable) -> None:
+        """A part that cannot take in what is new would answer wrongly from now on, so it answers no more."""
         try:
-            source.extend(items, events)
+            part.extend(items, events)
         except Exception as error:
-            log.exception("source %s cannot take in what is new; it is out of service", name)
+            log.exception("%s cannot take in what is new; it is out of service", name)
             why = f"it could not take in what is new ({type(error).__name__}: {error}); open the shop again or train it"
             self._stages.lineup.withdraw(name, why)
 

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aisle.contracts import CandidateSource, Clock, Policy, Ranker, RecordStore, Rows, Scorer, StateStore
-from aisle.domain import Candidates, Catalogue, Filters, Request, UserState
+from aisle.contracts import (
+    CandidateSource,
+    Clock,
+    LivePart,
+    Meter,
+    Policy,
+    RecordStore,
+    Rows,
+    Scorer,
+    StateStore,
+    Statistics,
+)
+from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Request, UserState
 from aisle.errors import ConfigError, unknown_name
 from aisle.settings import FusionConfig, PlacementConfig
 
 Value = TypeVar("Value")
+
+STATISTICS = "statistics"
+"""The name under which the statistics stand among versions and failures; no source may be called so."""
+RANKER = "ranker"
+"""The same for the trained ranker."""
 
 
 class Fuse(Protocol):
@@ -29,6 +45,16 @@ class Fuse(Protocol):
         scorers: Mapping[str, Scorer],
     ) -> list[Candidates]:
         """Fused candidates of each request, keeping the score of every source."""
+        ...
+
+
+class Predict(Protocol):
+    """What of ``contracts.Ranker`` a request needs."""
+
+    def predict(
+        self, requests: Sequence[Request], candidates: Sequence[Candidates], features: Sequence[Features]
+    ) -> list[Outcomes]:
+        """Outcomes of each request's candidates, in their order."""
         ...
 
 
@@ -46,14 +72,24 @@ class Rules(Protocol):
 
 @dataclass(frozen=True)
 class InService:
-    """The sources that answer at one moment, and the version of each."""
+    """The parts that answer at one moment, and the version of each.
+
+    ``statistics`` and ``ranker`` are None while there is none of its own; the list then follows the fused score.
+    """
 
     sources: Mapping[str, CandidateSource]
     versions: Mapping[str, str]
+    statistics: Statistics | None = None
+    ranker: Predict | None = None
+
+    @property
+    def live_parts(self) -> Mapping[str, LivePart]:
+        """Everything that follows the records, by name."""
+        return self.sources if self.statistics is None else {**self.sources, STATISTICS: self.statistics}
 
 
 class Lineup:
-    """The sources in service, replaced one by one while requests run.
+    """The parts in service, replaced one by one while requests run.
 
     A request takes ``in_service`` once and keeps it, so that it never sees half of a change.
     """
@@ -61,7 +97,7 @@ class Lineup:
     def __init__(self) -> None:
         self.in_service = InService({}, {})
         self.failures: Mapping[str, str] = {}
-        """Sources that could not be made ready or had to be taken out, and why."""
+        """Parts that could not be made ready or had to be taken out, and why."""
         self._lock = threading.Lock()
 
     @property
@@ -71,22 +107,41 @@ class Lineup:
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """The version of each source in service now."""
+        """The version of each part in service now."""
         return self.in_service.versions
 
     def swap(self, name: str, source: CandidateSource, version: str) -> None:
         """Put a source into service under ``name``, atomically for readers."""
         with self._lock:
             now = self.in_service
-            self.in_service = InService({**now.sources, name: source}, {**now.versions, name: version})
-            self.failures = _without(name, self.failures)
+            self._replace(name, version, sources={**now.sources, name: source})
+
+    def swap_statistics(self, statistics: Statistics, version: str) -> None:
+        """Put statistics into service, atomically for readers."""
+        with self._lock:
+            self._replace(STATISTICS, version, statistics=statistics)
+
+    def swap_ranker(self, ranker: Predict, version: str) -> None:
+        """Put a ranker into service, atomically for readers."""
+        with self._lock:
+            self._replace(RANKER, version, ranker=ranker)
 
     def withdraw(self, name: str, why: str) -> None:
-        """Take a source out of service, or note that it could not be put into service."""
+        """Take a part out of service, or note that it could not be put into service."""
         with self._lock:
             now = self.in_service
-            self.in_service = InService(_without(name, now.sources), _without(name, now.versions))
+            self.in_service = InService(
+                _without(name, now.sources),
+                _without(name, now.versions),
+                None if name == STATISTICS else now.statistics,
+                None if name == RANKER else now.ranker,
+            )
             self.failures = {**self.failures, name: why}
+
+    def _replace(self, name: str, version: str, **parts: Any) -> None:
+        now = self.in_service
+        self.in_service = replace(now, versions={**now.versions, name: version}, **parts)
+        self.failures = _without(name, self.failures)
 
 
 def _without(name: str, mapping: Mapping[str, Value]) -> dict[str, Value]:
@@ -103,11 +158,13 @@ class Stages:
     lineup: Lineup
     rules: Rules
     fuse: Fuse
-    ranker: Ranker
+    fallback: Predict
+    """Ranks by the fused score where no ranker was trained, or where it fails."""
     policy: Policy
     placements: Mapping[str, PlacementConfig]
     clock: Clock
     new_slate_id: Callable[[], str]
+    meter: Meter
 
     def placement(self, name: str) -> PlacementConfig:
         """The settings of a placement; an unknown name raises ``ConfigError`` with the known ones."""

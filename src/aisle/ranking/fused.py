@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aisle.domain import Candidates, Outcomes, Request
+from aisle.domain import Candidates, Features, Outcomes, Request
 
 
 @dataclass(frozen=True)
 class FusedScore:
-    """Keeps the order of fusion. Implements ``contracts.Ranker``; needs no training."""
+    """Keeps the order of fusion. Predicts as ``contracts.Ranker`` does; needs no training."""
 
     version: str = "fused-score"
 
-    def predict(self, requests: Sequence[Request], candidates: Sequence[Candidates]) -> list[Outcomes]:
+    def predict(
+        self, requests: Sequence[Request], candidates: Sequence[Candidates], features: Sequence[Features]
+    ) -> list[Outcomes]:
         """One outcome, ``score`` (n, 1) float32, for each request's candidates."""
-        del requests  # the fused score already reflects who asks
+        del requests, features  # the fused score already reflects who asks
         return [Outcomes(("score",), found.fused[:, None], self.version) for found in candidates]
