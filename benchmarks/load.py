@@ -99,7 +99,7 @@ async def open_loop(
     n_connections: int = 64,
     every_second: Callable[[float], None] = lambda elapsed: None,
 ) -> Heard:
-    """Requests fall due at random, ``rate`` a second on average; ``n_connections`` carry them, in order of being due."""
+    """Requests fall due at random, ``rate`` a second on average; ``n_connections`` carry them as they fall due."""
     heard = Heard()
     due: asyncio.Queue[float | None] = asyncio.Queue()
 
