@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
-from aisle.contracts import Appended, Clock, Manifest, Meter, Parts, Progress, Unmetered, silent
+from aisle.contracts import Appended, Clock, Listed, Manifest, Meter, Parts, Progress, Unmetered, silent
 from aisle.domain import (
     Context,
     Document,
@@ -21,6 +21,7 @@ from aisle.domain import (
     Item,
     ItemTable,
     Response,
+    Slate,
     Snapshot,
     User,
     UserTable,
@@ -106,6 +107,12 @@ class Shop:
     def add_events(self, events: Iterable[Event] | EventTable) -> Appended:
         """Record events; the next answer reflects them when this returns."""
         return self._acknowledged(self.records.append_events(_table(EventTable, events)))
+
+    def add_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
+        """Record the events of several callers at the price of one; what became of each. As ``add_events`` otherwise."""
+        appended = self.records.append_event_groups(groups)
+        self._keep_up()
+        return appended
 
     def add_documents(self, documents: Iterable[Document] | DocumentTable) -> Appended:
         """Add or replace documents."""
@@ -230,6 +237,34 @@ class Shop:
     def read_items(self, item_ids: Sequence[str]) -> list[Item]:
         """The items that exist among ``item_ids``, in that order."""
         return self.records.read_items(item_ids)
+
+    def read_user(self, user_id: str) -> User | None:
+        """A user's profile; None when there is none."""
+        return self.records.read_user(user_id)
+
+    def read_slate(self, slate_id: str) -> Slate | None:
+        """A list as it was shown; None when there is none of that id."""
+        return self.records.read_slate(slate_id)
+
+    def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
+        """Items in the order of their arrival, a page; its ``cursor`` continues."""
+        return self.records.list_items(cursor, limit)
+
+    def list_users(self, cursor: str | None = None, limit: int = 100) -> Listed[User]:
+        """Profiles by id, a page."""
+        return self.records.list_users(cursor, limit)
+
+    def list_events(self, cursor: str | None = None, limit: int = 100, *, user_id: str | None = None) -> Listed[Event]:
+        """Events, newest arrival first, a page; of one user when ``user_id`` is given."""
+        return self.records.list_events(cursor, limit, user_id=user_id)
+
+    def list_documents(self, cursor: str | None = None, limit: int = 100) -> Listed[Document]:
+        """Documents by id, a page."""
+        return self.records.list_documents(cursor, limit)
+
+    def counts(self) -> Mapping[str, int]:
+        """How much is recorded: rows by table, ``waiting_events``, ``suspect_events`` and the sequence number."""
+        return self.records.counts()
 
     # Learning.
 

@@ -54,6 +54,11 @@ class Heard:
         raise AssertionError("it is not asked")
 
 
+def join(shop: Shop, name: str, source: Heard, seq: int, n_items: int) -> None:
+    live = shop.live
+    live.follower.join(source, seq, n_items, lambda: live.stages.lineup.swap(name, source, "1"))  # type: ignore[arg-type]
+
+
 def test_a_source_that_cannot_take_in_what_is_new_answers_no_more_and_the_others_count_once(shop, caplog):
     def fail() -> None:
         raise RuntimeError("model server is away")
@@ -80,7 +85,6 @@ def test_a_source_that_cannot_take_in_what_is_new_answers_no_more_and_the_others
 def test_what_is_written_while_a_source_joins_reaches_it_once(shop, tiny, monkeypatch, page_rows):
     monkeypatch.setattr(collect, "PAGE_ROWS", page_rows)
     shop.add_events([purchase("early", "samovar")])  # waits for its item
-    follower = shop.live.follower
     with Shop.open(shop.folder.root, clock=tiny.clock) as other:
         moments = iter(
             [
@@ -89,7 +93,7 @@ def test_what_is_written_while_a_source_joins_reaches_it_once(shop, tiny, monkey
             ]
         )
         source = Heard(lambda: next(moments, lambda: None)(), shop.live.stages.catalogue)
-        follower.join("heard", source, "1", seq=0, n_items=0)  # type: ignore[arg-type]
+        join(shop, "heard", source, seq=0, n_items=0)
     shop.refresh()
 
     expected = [(event.user_id, event.item_id) for event in tiny.events if event.item_id]
@@ -164,7 +168,7 @@ def test_every_event_counts_once_wherever_its_item_and_the_pages_end(shop, tiny,
     monkeypatch.setattr(collect, "PAGE_ROWS", page_rows)
     stages, follower = shop.live.stages, shop.live.follower
     first = Heard(catalogue=stages.catalogue)
-    follower.join("first", first, "1", seq=0, n_items=0)  # type: ignore[arg-type]
+    join(shop, "first", first, seq=0, n_items=0)
     n_items, seq = stages.catalogue.n_items, follower.seq
     with Shop.open(shop.folder.root, clock=tiny.clock) as other:
         other.add_events([purchase("early", "lamp"), purchase("early", "never"), purchase("early", "vase")])
@@ -176,9 +180,9 @@ def test_every_event_counts_once_wherever_its_item_and_the_pages_end(shop, tiny,
         other.add_items([item("rug", "Rug, changed"), item("vase", "Vase"), item("lamp", "Lamp, changed")])
         other.add_events([purchase("later", "vase"), purchase("later", "lamp")])
     second = Heard(catalogue=stages.catalogue)
-    follower.join("second", second, "1", seq=seq, n_items=n_items)  # type: ignore[arg-type]
+    join(shop, "second", second, seq=seq, n_items=n_items)
     third = Heard(catalogue=stages.catalogue)
-    follower.join("third", third, "1", seq=0, n_items=0)  # type: ignore[arg-type]
+    join(shop, "third", third, seq=0, n_items=0)
 
     lamps = [("early", "lamp"), *((f"u{n}", "lamp") for n in range(5)), ("later", "lamp")]
     vases = [("early", "vase"), ("late", "vase"), ("later", "vase")]
