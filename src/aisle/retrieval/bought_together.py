@@ -17,11 +17,11 @@ from pydantic import Field
 
 from aisle.contracts import Float32Array, Parts, Rows
 from aisle.domain import Candidates, Catalogue, EventTable, EventType, ItemTable, Request, Snapshot
-from aisle.retrieval.arrays import read_arrays, write_arrays
 from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose
 from aisle.retrieval.pair_counts import OpenGroups, PairCounts
 from aisle.retrieval.ridge_sparse import largest_of_sparse
 from aisle.settings import Config
+from aisle.storage.arrays import read_arrays, write_arrays
 
 DAY_MS = 86_400_000
 

@@ -28,9 +28,9 @@ from aisle.domain import (
     Request,
     Snapshot,
 )
-from aisle.retrieval.arrays import read_arrays, write_arrays
 from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose
 from aisle.settings import Config
+from aisle.storage.arrays import read_arrays, write_arrays
 
 DAY_MS = 86_400_000
 _PURCHASE = EVENT_CODE[EventType.PURCHASE]

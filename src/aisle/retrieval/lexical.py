@@ -30,12 +30,12 @@ from aisle.domain import (
 )
 from aisle.errors import CorruptError
 from aisle.retrieval.analysis import stems, words
-from aisle.retrieval.checksums import check_files, write_checksums
 from aisle.retrieval.inverted import InvertedIndex
 from aisle.retrieval.lexical_score import Weighting, lexical_scores
 from aisle.retrieval.query_words import QueryWords, read_query
 from aisle.retrieval.spelling import Spelling
 from aisle.retrieval.token_table import TokenTable
+from aisle.storage.checksums import check_files, write_checksums
 
 FIELDS = ("title", "brand", "category", "attributes", "description")
 _DESCRIPTION = FIELDS.index("description")

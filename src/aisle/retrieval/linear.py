@@ -16,7 +16,6 @@ from pydantic import Field
 
 from aisle.contracts import Float32Array, Parts, Rows
 from aisle.domain import Candidates, Catalogue, EventTable, EventType, ItemTable, Request, Snapshot
-from aisle.retrieval.arrays import read_arrays, sparse_arrays, sparse_matrix, sparse_names, write_arrays
 from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose
 from aisle.retrieval.interactions import (
     EVENT_WEIGHTS,
@@ -32,6 +31,7 @@ from aisle.retrieval.item_features import feature_matrix
 from aisle.retrieval.ridge import Moments, solve_exact
 from aisle.retrieval.ridge_sparse import solve_by_neighbours
 from aisle.settings import Config
+from aisle.storage.arrays import read_arrays, sparse_arrays, sparse_matrix, sparse_names, write_arrays
 
 
 class LinearConfig(Config):

@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from aisle.retrieval.arrays import sparse_arrays, sparse_matrix, sparse_names
 from aisle.retrieval.dense_scores import grown
 from aisle.retrieval.ridge_sparse import largest_of_sparse
+from aisle.storage.arrays import sparse_arrays, sparse_matrix, sparse_names
 
 Integers = NDArray[np.int64]
 Float64 = NDArray[np.float64]

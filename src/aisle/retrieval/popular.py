@@ -15,11 +15,11 @@ from pydantic import Field
 
 from aisle.contracts import Float32Array, Parts, Rows
 from aisle.domain import Candidates, Catalogue, EventTable, EventType, ItemTable, Request, Snapshot
-from aisle.retrieval.arrays import read_arrays, write_arrays
 from aisle.retrieval.decayed_counts import DecayedCounts
 from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose, within_categories
 from aisle.retrieval.interactions import EVENT_WEIGHTS, event_arrays, interaction_arrays, weight_of_code
 from aisle.settings import Config
+from aisle.storage.arrays import read_arrays, write_arrays
 
 DAY_MS = 86_400_000
 

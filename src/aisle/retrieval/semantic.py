@@ -21,8 +21,8 @@ from aisle import settings
 from aisle.contracts import Encoder, Float32Array, Parts, Rows
 from aisle.domain import EVENT_CODE, INTEREST_TYPES, NO_VALUE, Candidates, EventTable, ItemTable, Request, Snapshot
 from aisle.errors import ConfigError, CorruptError
-from aisle.retrieval.arrays import read_arrays, write_arrays
 from aisle.retrieval.vectors import CosineIndex
+from aisle.storage.arrays import read_arrays, write_arrays
 
 _INTEREST_CODES = np.array([EVENT_CODE[event_type] for event_type in INTEREST_TYPES], dtype=np.uint8)
 _QUERIES_AT_ONCE = 256

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aisle.contracts import Rows
 from aisle.errors import CorruptError
-from aisle.retrieval.arrays import read_arrays, write_arrays
+from aisle.storage.arrays import read_arrays, write_arrays
 
 Fields = Sequence[Sequence[str]]
 """The words of one row, field by field."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aisle.contracts import Float32Array, Rows
 from aisle.errors import CorruptError, DataError
-from aisle.retrieval.checksums import check_files, write_checksums
+from aisle.storage.checksums import check_files, write_checksums
 
 faiss: Any = import_module("faiss")  # its stubs leave out most of what its C++ side offers
 

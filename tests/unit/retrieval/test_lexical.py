@@ -209,7 +209,7 @@ def test_a_damaged_file_is_refused(file: str, damage: str, shop: TinyShop, parts
 def test_words_that_do_not_fit_together_are_refused_even_with_right_checksums(
     shop: TinyShop, parts: Parts, tmp_path: Path
 ) -> None:
-    from aisle.retrieval.checksums import write_checksums
+    from aisle.storage.checksums import write_checksums
 
     _of(parts, shop).save(tmp_path)
     (tmp_path / "uses.json").write_text(json.dumps(["not", "a", "table"]))

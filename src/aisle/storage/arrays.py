@@ -1,4 +1,4 @@
-"""How sources keep their arrays: one npz file without pickle, read back whole or refused."""
+"""How parts keep their arrays: one npz file without pickle, read back whole or refused."""
 
 from __future__ import annotations
 
