@@ -20,18 +20,18 @@ from aisle.storage.schema import events, items
 
 def read_changes(connection: Connection, seq: int, limit: int) -> Changes:
     """What came after ``seq``, at most ``limit`` rows."""
-    last = Ledger.read(connection).seq
-    if seq >= last:
-        return Changes(seq, _NO_ITEMS, _NO_EVENTS, is_complete=True)
+    ledger = Ledger.read(connection)
+    if seq >= ledger.seq:
+        return Changes(seq, _NO_ITEMS, _NO_EVENTS, is_complete=True, n_erasures=ledger.n_erasures)
     page = {"after": seq, "n_rows": limit + 1}
     item_seqs = connection.execute(_ITEM_SEQS, page).scalars().all()
     event_seqs = connection.execute(_EVENT_SEQS, page).scalars().all()
     following = sorted([*item_seqs, *event_seqs])
     is_complete = len(following) <= limit
-    span = {"after": seq, "until": last if is_complete else following[limit - 1]}
+    span = {"after": seq, "until": ledger.seq if is_complete else following[limit - 1]}
     found_items = table_of(ItemTable, connection.execute(_ITEMS, span).fetchall()) if item_seqs else _NO_ITEMS
     found_events = as_table(read_events(connection, _EVENTS, span)) if event_seqs else _NO_EVENTS
-    return Changes(span["until"], found_items, found_events, is_complete)
+    return Changes(span["until"], found_items, found_events, is_complete, ledger.n_erasures)
 
 
 def _next_seqs(table: Table) -> Select[Any]:

@@ -6,7 +6,7 @@ the tail (see ``event_writer.py``) is found as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,8 @@ from aisle.domain.tables import EVENT_COLUMNS, EVENT_TYPE
 from aisle.storage.ledger import Ledger
 from aisle.storage.schema import events, item_codes, user_codes, user_events
 
+PAGE_ROWS = 50_000
+"""Rows fetched at a time; more costs memory (about a kilobyte a row while they are Python objects)."""
 _SELECTED = {"user_id": user_codes.c.user_id, "item_id": item_codes.c.item_id}
 
 EVENTS = (
@@ -53,6 +55,17 @@ def as_table(frame: pl.DataFrame) -> EventTable:
     return EventTable(frame.drop("seq"))
 
 
+def read_slate_events(connection: Connection, after_seq: int, page_rows: int = PAGE_ROWS) -> Iterator[EventTable]:
+    """Events that carry a slate, robots left out, after a sequence number, in order, in pages."""
+    while True:
+        page = read_events(connection, _OF_SLATES, {"after_seq": after_seq, "n_rows": page_rows})
+        if page.height:
+            yield as_table(page)
+            after_seq = page["seq"][-1]
+        if page.height < page_rows:
+            return
+
+
 def last_events(connection: Connection, codes: Sequence[int], limit: int, ledger: Ledger) -> pl.DataFrame:
     """The last ``limit`` events with an item of each user in ``codes``, with ``seq``, in no particular order."""
     if len(codes) == 1:
@@ -86,6 +99,11 @@ def _last(newest: Subquery) -> Select[Any]:
     return EVENTS.join(newest, newest.c.seq == events.c.seq)
 
 
+_OF_SLATES = (
+    EVENTS.where(events.c.seq > bindparam("after_seq"), events.c.slate_id.is_not(None), events.c.is_suspect.is_(False))
+    .order_by(events.c.seq)
+    .limit(bindparam("n_rows", type_=Integer))
+)
 _LAST_OF_ONE = _last(_newest_of_one())
 _LAST_OF_MANY = _last(_newest_of_many())
 _IN_TAIL = EVENTS.where(

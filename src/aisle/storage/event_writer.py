@@ -39,25 +39,36 @@ _PLAIN = [name for name in EVENT_COLUMNS if name not in ("user_id", "item_id", "
 
 @dataclass(frozen=True)
 class PreparedEvents:
-    """Events with their keys, repeats inside the batch removed: all that can be done before the write lock is held."""
+    """Events of one or several callers, with their keys, repeats removed: all that can be done before the write lock.
+
+    ``groups`` (n,) int64 says whose each event is, ``n_given`` how many each caller gave.
+    """
 
     frame: pl.DataFrame
     keys: NDArray[np.int64]
-    n_repeated: int
+    groups: NDArray[np.int64]
+    n_given: Sequence[int]
 
     @classmethod
-    def of(cls, table: EventTable) -> PreparedEvents:
-        """Compute keys; of equal events the first stays."""
-        keys = keys_of(table)
+    def of(cls, tables: Sequence[EventTable]) -> PreparedEvents:
+        """Compute keys; of equal events the first stays, in the first group that has it."""
+        n_given = [len(table) for table in tables]
+        together = tables[0] if len(tables) == 1 else EventTable.concat(tables)
+        groups = np.repeat(np.arange(len(tables)), n_given)
+        keys = keys_of(together)
+        prepared = cls(together.frame, keys, groups, n_given)
         _, first = np.unique(keys, return_index=True)
         if len(first) == len(keys):
-            return cls(table.frame, keys, 0)
-        first.sort()
-        return cls(table.frame[first], keys[first], len(keys) - len(first))
+            return prepared
+        is_first = np.zeros(len(keys), dtype=np.bool_)
+        is_first[first] = True
+        return prepared.where(is_first)
 
     def where(self, wanted: NDArray[np.bool_]) -> PreparedEvents:
         """Only the wanted ones."""
-        return PreparedEvents(self.frame.filter(pl.Series(wanted)), self.keys[wanted], self.n_repeated)
+        return PreparedEvents(
+            self.frame.filter(pl.Series(wanted)), self.keys[wanted], self.groups[wanted], self.n_given
+        )
 
 
 class Tail:
@@ -112,26 +123,31 @@ class EventWriter:
         self._tail.forget()
         self._codes.forget()
 
-    def append(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> Appended:
-        """Store the events that are new; ``ledger`` is moved on, not written."""
-        n_given = len(prepared.keys) + prepared.n_repeated
+    def append(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> list[Appended]:
+        """Store the events that are new; what became of each caller's. ``ledger`` is moved on, not written."""
         self._tail.follow(connection, ledger)
         self._codes.follow(ledger)
         is_new = ~(self._tail.has(prepared.keys) | _indexed(connection, ledger, prepared.keys))
         if not is_new.all():
             prepared = prepared.where(is_new)
         n_new = len(prepared.keys)
-        if not n_new:
-            return Appended(ledger.seq, 0, n_duplicate=n_given)
-        n_waiting = self._insert(connection, ledger, prepared)
-        self._tail.extend(prepared.keys, ledger.seq)
-        n_tail = ledger.seq - ledger.indexed_seq
-        if n_new <= SMALL_APPEND or n_tail >= max(TAIL_LENGTH, ledger.n_events // _TAIL_SHARE):
-            sort_in_tail(connection, ledger)
-        return Appended(ledger.seq, n_new, n_duplicate=n_given - n_new, n_waiting=n_waiting)
+        is_waiting = np.zeros(0, dtype=np.bool_)
+        if n_new:
+            is_waiting = self._insert(connection, ledger, prepared)
+            self._tail.extend(prepared.keys, ledger.seq)
+            n_tail = ledger.seq - ledger.indexed_seq
+            if n_new <= SMALL_APPEND or n_tail >= max(TAIL_LENGTH, ledger.n_events // _TAIL_SHARE):
+                sort_in_tail(connection, ledger)
+        n_groups = len(prepared.n_given)
+        new_by_group = np.bincount(prepared.groups, minlength=n_groups).tolist()
+        waiting_by_group = np.bincount(prepared.groups[is_waiting], minlength=n_groups).tolist()
+        return [
+            Appended(ledger.seq, n_mine, n_duplicate=n_given - n_mine, n_waiting=n_waiting)
+            for n_given, n_mine, n_waiting in zip(prepared.n_given, new_by_group, waiting_by_group, strict=True)
+        ]
 
-    def _insert(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> int:
-        """Insert rows and give out codes and sequence numbers; returns how many events wait for their item."""
+    def _insert(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> NDArray[np.bool_]:
+        """Insert rows and give out codes and sequence numbers; returns which events wait for their item. (n,) bool"""
         frame, n_new = prepared.frame, len(prepared.keys)
         user_ids = frame["user_id"].unique(maintain_order=True)
         code_of_user = self._codes.encode_users(connection, ledger, user_ids.to_list())
@@ -156,14 +172,15 @@ class EventWriter:
             if column.null_count() < n_new:
                 columns[name] = _values(column, absent)
         insert_rows(connection, events, columns, absent)
-        waiting = [(unknown[i], seq) for i, seq in zip(item_ids, seqs, strict=True) if i in unknown] if unknown else []
-        if waiting:
+        is_waiting = np.array([item_id in unknown for item_id in item_ids], dtype=np.bool_)
+        if unknown:
+            waiting = [(unknown[i], seq) for i, seq in zip(item_ids, seqs, strict=True) if i in unknown]
             codes, waiting_seqs = zip(*sorted(waiting), strict=True)
             insert_rows(connection, waiting_events, {"item_code": codes, "seq": waiting_seqs})
         ledger.seq += n_new
         ledger.n_events += n_new
         ledger.n_suspect += int(frame["is_suspect"].sum())
-        return len(waiting)
+        return is_waiting
 
 
 def sort_in_tail(connection: Connection, ledger: Ledger) -> None:

@@ -11,14 +11,15 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, select, update
 
-from aisle.contracts import Appended, Changes, Checkpoint
-from aisle.domain import DocumentTable, EventTable, Item, ItemTable, Slate, Snapshot, User, UserTable
+from aisle.contracts import Appended, Changes, Checkpoint, Listed
+from aisle.domain import Document, DocumentTable, Event, EventTable, Item, ItemTable, Slate, Snapshot, User, UserTable
 from aisle.errors import ConfigError, UnavailableError
-from aisle.storage import contents, event_rows, schema, slate_rows
+from aisle.storage import contents, event_rows, listing, schema, slate_rows
 from aisle.storage.changes import read_changes
 from aisle.storage.codes import find_user_codes
 from aisle.storage.commits import GroupCommit
@@ -28,6 +29,8 @@ from aisle.storage.ledger import Ledger
 from aisle.storage.snapshots import SnapshotReader, read_items
 from aisle.storage.sqlite import BUSY_TIMEOUT_SECONDS, Database, rows_where_in
 from aisle.storage.upgrades import upgrade
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +94,11 @@ class SqlRecords:
 
     def append_events(self, events: EventTable, checkpoint: Checkpoint | None = None) -> Appended:
         """Add events; one that is known (see ``event_keys.py``) is counted as a duplicate and not stored again."""
-        prepared = PreparedEvents.of(events)
-        return self._append(lambda connection, ledger: self._writer.append(connection, ledger, prepared), checkpoint)
+        return self._append_events([events], checkpoint)[0]
+
+    def append_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
+        """Add the events of several callers in one transaction, at the price of one append; what became of each."""
+        return self._append_events(groups, None) if groups else []
 
     def append_slates(self, slates: Sequence[Slate]) -> Appended:
         """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate.
@@ -205,6 +211,36 @@ class SqlRecords:
         with self._database.reading() as connection:
             return slate_rows.read_slate(connection, slate_id)
 
+    def read_slates(self, after_seq: int, limit: int = 1_000) -> tuple[int, list[Slate]]:
+        """Slates in the order they were written down, with their features, and the sequence number of the last."""
+        with self._database.reading() as connection:
+            return slate_rows.read_slates(connection, after_seq, limit)
+
+    def read_slate_events(self, after_seq: int = 0) -> Iterable[EventTable]:
+        """Events that carry a ``slate_id``, robots left out, in order of arrival, in pages, as of the first page."""
+        with self._database.reading() as connection:
+            yield from event_rows.read_slate_events(connection, after_seq)
+
+    def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
+        """Items in the order of their arrival. Raises ``DataError`` for an unreadable cursor; so do the others."""
+        with self._database.reading() as connection:
+            return listing.list_items(connection, cursor, limit)
+
+    def list_users(self, cursor: str | None = None, limit: int = 100) -> Listed[User]:
+        """Profiles by id."""
+        with self._database.reading() as connection:
+            return listing.list_users(connection, cursor, limit)
+
+    def list_events(self, cursor: str | None = None, limit: int = 100, *, user_id: str | None = None) -> Listed[Event]:
+        """Events, newest arrival first; of one user when ``user_id`` is given."""
+        with self._database.reading() as connection:
+            return listing.list_events(connection, cursor, limit, user_id)
+
+    def list_documents(self, cursor: str | None = None, limit: int = 100) -> Listed[Document]:
+        """Documents by id."""
+        with self._database.reading() as connection:
+            return listing.list_documents(connection, cursor, limit)
+
     def changes_since(self, seq: int, limit: int = 50_000) -> Changes:
         """The change feed: items and events after ``seq``, at most ``limit`` rows, in order of ``seq``."""
         with self._database.reading() as connection:
@@ -240,8 +276,8 @@ class SqlRecords:
     def erase_user(self, user_id: str) -> int:
         """Remove everything known of a user; returns how many rows went.
 
-        Events, their lookups and the profile are deleted and overwritten on the disk; slates stay without user, query
-        and anchors, and count as well. Kept snapshots are deleted.
+        Events, their lookups and the profile are deleted and overwritten on the disk; slates stay without user, query,
+        anchors and features, and count as well. Kept snapshots are deleted.
         """
         n_rows = self._commits.run(lambda connection: erase_user(connection, user_id))
         self._snapshots.forget()
@@ -262,11 +298,11 @@ class SqlRecords:
 
     def _append(
         self,
-        work: Callable[[Connection, Ledger], Appended],
+        work: Callable[[Connection, Ledger], Result],
         checkpoint: Checkpoint | None,
         patience_seconds: float | None = None,
-    ) -> Appended:
-        def write(connection: Connection) -> Appended:
+    ) -> Result:
+        def write(connection: Connection) -> Result:
             ledger = Ledger.read(connection)
             appended = work(connection, ledger)
             ledger.write(connection)
@@ -275,6 +311,10 @@ class SqlRecords:
             return appended
 
         return self._commits.run(write, patience_seconds)
+
+    def _append_events(self, groups: Sequence[EventTable], checkpoint: Checkpoint | None) -> list[Appended]:
+        prepared = PreparedEvents.of(groups)
+        return self._append(lambda connection, ledger: self._writer.append(connection, ledger, prepared), checkpoint)
 
     def _append_contents(
         self, table: Table, given: UserTable | DocumentTable, checkpoint: Checkpoint | None

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from aisle.domain.tables import DOCUMENT_COLUMNS, EVENT_COLUMNS, ITEM_COLUMNS, USER_COLUMNS
 from aisle.domain.tables import Column as TableColumn
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a database that carries another, unknown one was written by a newer Aisle."""
 
 CONTENT_HASH_BYTES = 16
@@ -148,6 +148,7 @@ events = Table(
     ),
 )
 """``type`` is the code of ``domain.EVENT_CODE``; ``event_key`` see ``event_keys.py``."""
+Index("ix_events_without_item", events.c.user_code, events.c.seq, sqlite_where=events.c.item_code.is_(None))
 
 event_keys = Table("event_keys", metadata, _number_key("event_key"))
 """Keys of the events up to ``ledger.indexed_seq``: what makes a repeated event a duplicate."""
@@ -178,8 +179,31 @@ slates = Table(
     Column("slate_id", Text, nullable=False, unique=True),
     Column("user_id", Text, nullable=True),
     Column("body", LargeBinary, nullable=False),
+    Column("names_hash", LargeBinary(CONTENT_HASH_BYTES), nullable=True),
+    Column("features", LargeBinary, nullable=True),
 )
+"""``features`` and ``names_hash`` see ``slate_features.py``; null where none were written down or a user was erased."""
 Index("ix_slates_user_id", slates.c.user_id)
+
+feature_names = Table(
+    "feature_names",
+    metadata,
+    Column("names_hash", LargeBinary(CONTENT_HASH_BYTES), primary_key=True),
+    Column("names", Text, nullable=False),
+)
+"""Names of features as a JSON list, written once for all slates that carry them."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("created_ms", Number, nullable=False),
+    Column("revoked_ms", Number, nullable=True),
+)
+"""Who may use the interface over HTTP; the token itself is kept nowhere."""
 
 embeddings_metadata = MetaData()
 """Vectors live in a file of their own: they can be made again at any time and are not part of a backup."""

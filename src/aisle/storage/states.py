@@ -46,6 +46,7 @@ class LiveStates:
         self._states: OrderedDict[str, UserState] = OrderedDict()
         self._outdated_by_read: list[set[str]] = []
         """For each read of the record store under way, the users who did something meanwhile."""
+        self._n_clearings = 0
         self._lock = threading.Lock()
 
     def read(self, user_ids: Sequence[str | None]) -> list[UserState]:
@@ -74,6 +75,12 @@ class LiveStates:
         """Drop what is kept of a user who was erased."""
         self._drop([user_id])
 
+    def forget_all(self) -> None:
+        """Drop everything kept: somebody was erased by another process."""
+        with self._lock:
+            self._states.clear()
+            self._n_clearings += 1
+
     def _drop(self, user_ids: Iterable[str]) -> None:
         with self._lock:
             for user_id in user_ids:
@@ -85,6 +92,7 @@ class LiveStates:
         outdated: set[str] = set()
         with self._lock:
             self._outdated_by_read.append(outdated)
+            n_clearings = self._n_clearings
         loaded = {user_id: UserState.empty(user_id) for user_id in user_ids}
         kept: dict[str, UserState] = {}
         try:
@@ -93,7 +101,8 @@ class LiveStates:
         finally:
             with self._lock:
                 self._outdated_by_read = [other for other in self._outdated_by_read if other is not outdated]
-                self._states.update((user_id, state) for user_id, state in kept.items() if user_id not in outdated)
+                if n_clearings == self._n_clearings:
+                    self._states.update((user_id, state) for user_id, state in kept.items() if user_id not in outdated)
                 while len(self._states) > self._kept_users:
                     self._states.popitem(last=False)
         return loaded
