@@ -1,0 +1,44 @@
+"""The web application of one process: which routes there are and what surrounds them.
+
+Enters: the parts of a serving process. Leaves: an ASGI application. Starts nothing and stops nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import FastAPI
+
+from aisle.serving.context import Serving
+from aisle.serving.describing import openapi_of
+from aisle.serving.problems import answer_with_problems
+from aisle.serving.routes import asking
+
+TAGS = [
+    {"name": "Asking", "description": "Lists for queries, users, items and baskets."},
+]
+DESCRIPTION = """\
+Search and recommendations of one shop. Bodies are JSON; fields that are not described are refused. Every list has a
+`slate_id`, which events send back. Errors are problem documents (RFC 9457)."""
+
+
+def create_app(serving: Serving) -> FastAPI:
+    """The application that answers with the parts of ``serving``."""
+    app = FastAPI(
+        title="Aisle",
+        version="1",
+        summary="Search and recommendations for an online shop",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+    )
+    app.state.serving = serving
+    app.openapi = partial(openapi_of, app)
+    answer_with_problems(app)
+    for router in (asking.router,):
+        # Straight into one flat list: a router inside a router would be searched again on every request.
+        app.router.routes.extend(router.routes)
+    return app

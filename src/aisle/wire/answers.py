@@ -1,0 +1,136 @@
+"""Answers: lists, suggestions and reasons."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict
+
+from aisle.wire.records import Item
+from aisle.wire.values import Told
+
+
+class Reason(Told):
+    """One reason in words; `code` names it for programs, `strength` orders reasons."""
+
+    code: str
+    text: str
+    strength: float
+
+
+class AnswerItem(Told):
+    """One place of the list. Its position in `items`, from 0, is the `slot` that events send back."""
+
+    item_id: str
+    utility: float
+    """What the list is ordered by."""
+    propensity: float
+    """The chance with which the item came to stand here; 1 where nothing is left to chance."""
+    sources: dict[str, float]
+    """Score of every source that knew the item."""
+    outcomes: dict[str, float]
+    """What is expected: probabilities of a click and a purchase, revenue and margin; empty without a trained ranker."""
+    item: Item | None = None
+    """The item's record, with `with_items`."""
+    reasons: tuple[Reason, ...] | None = None
+    """Why it stands here, strongest first, with `explain`."""
+
+
+class Facet(Told):
+    """One value to narrow the list by, and how many of the items found have it."""
+
+    value: str
+    n_items: int
+
+
+class Facets(Told):
+    """How the items found spread, most frequent values first; prices in minor units of the shop's currency."""
+
+    categories: tuple[Facet, ...]
+    brands: tuple[Facet, ...]
+    lowest_price_minor: int | None
+    highest_price_minor: int | None
+    n_in_stock: int
+
+
+class Answer(Told):
+    """A list, written down under `slate_id` before it is shown."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "slate_id": "0f0c1b7d2b3f4d0d9d5a0f3e8f7a6b5c",
+                    "placement": "search",
+                    "items": [
+                        {
+                            "item_id": "boots",
+                            "utility": 1.5,
+                            "propensity": 1.0,
+                            "sources": {"lexical": 4.2, "semantic": 0.61},
+                            "outcomes": {},
+                        }
+                    ],
+                    "n_found": 7,
+                    "degraded": [],
+                    "timings_ms": {"retrieve": 3.1, "total": 4.0},
+                }
+            ]
+        }
+    )
+
+    slate_id: str
+    """Send it back with the events that follow from this list."""
+    placement: str
+    items: tuple[AnswerItem, ...]
+    """Best first."""
+    n_found: int
+    """Candidates the list was chosen from."""
+    degraded: tuple[str, ...]
+    """Parts that failed or were late; empty when all is well."""
+    timings_ms: dict[str, float]
+    """Milliseconds by stage; of a batch, of all its questions together."""
+    facets: Facets | None = None
+    """With `with_facets`."""
+    language: str | None = None
+    """Language of the reasons, with `explain`."""
+
+
+class Answers(Told):
+    """One answer for each question, in their order."""
+
+    answers: tuple[Answer, ...]
+
+
+class Suggestion(Told):
+    """One way to go on typing."""
+
+    text: str
+    kind: str
+    """`query`, `category`, `brand` or `title`."""
+    weight: float
+    language: str
+
+
+class Suggestions(Told):
+    """Ways to go on typing, best first."""
+
+    suggestions: tuple[Suggestion, ...]
+
+
+class ExplainedItem(Told):
+    """Why an item stands in its slot."""
+
+    item_id: str
+    sources: dict[str, float]
+    """Share of each source in its having been found; they sum to 1."""
+    outcomes: dict[str, float]
+    propensity: float
+    reasons: tuple[Reason, ...]
+
+
+class Explanation(Told):
+    """The reasons of a list, in its order."""
+
+    slate_id: str
+    placement: str
+    language: str
+    items: tuple[ExplainedItem, ...]

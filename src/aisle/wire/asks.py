@@ -1,0 +1,178 @@
+"""Questions: bodies and query parameters of the routes that answer with a list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from aisle.wire.values import MOST_ASKS, Asked, Id, Kind, Language, Line, MinorUnits, Name, Size
+
+Names = Annotated[tuple[Line, ...], Field(max_length=100)]
+
+
+class Filters(Asked):
+    """Limits of a list; what is left out limits nothing. A caller can narrow a placement, never widen it."""
+
+    kinds: Annotated[tuple[Kind, ...], Field(max_length=5)] = ()
+    """Kinds of item to show."""
+    categories: Names = ()
+    """Category paths joined by ` > `; what lies below them counts too."""
+    brands: Names = ()
+    """Brands to show."""
+    sellers: Names = ()
+    """Sellers to show."""
+    min_price_minor: MinorUnits | None = None
+    """Lowest price, inclusive, in minor units of the shop's currency."""
+    max_price_minor: MinorUnits | None = None
+    """Highest price, inclusive."""
+    is_in_stock_only: bool = True
+    """False also shows what cannot be bought now, where the placement allows it."""
+    excluded_item_ids: Annotated[tuple[Id, ...], Field(max_length=1_000)] = ()
+    """Items to leave out."""
+    has_seen: bool = True
+    """False leaves out what the user has looked at or bought."""
+    has_bought: bool = True
+    """False leaves out what the user has bought."""
+
+
+class Context(Asked):
+    """Circumstances of a question."""
+
+    language: Language | None = None
+    """Language of the answer's texts and reasons."""
+    platform: Line | None = None
+    """Such as `web` or `app`."""
+    device: Line | None = None
+    """Such as `mobile`."""
+    region: Line | None = None
+    """Where the user is, in the shop's own words."""
+
+
+class Ask(Asked):
+    """What every question may say."""
+
+    user_id: Id | None = None
+    """Who asks; without it the list is not personal."""
+    size: Size | None = None
+    """Items wanted; the placement's size when left out."""
+    filters: Filters = Filters()
+    context: Context = Context()
+    with_items: bool = False
+    """True adds each item's record (title, price, ...)."""
+    with_facets: bool = False
+    """True adds counts by category, brand and price over what was found."""
+    explain: bool = False
+    """True adds the reasons of each item."""
+
+
+class SearchAsk(Ask):
+    """A typed query."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"query": "waterproof boots", "user_id": "finn", "size": 5, "with_items": True},
+                {"query": "tea", "filters": {"max_price_minor": 2000, "kinds": ["product"]}, "with_facets": True},
+            ]
+        }
+    )
+
+    query: Annotated[str, Field(max_length=10_000)]
+    """What was typed."""
+
+
+class RecommendAsk(Ask):
+    """A list of a placement, for a user or about items."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"user_id": "dora", "size": 5, "with_items": True},
+                {"placement": "frequently-bought-together", "item_ids": ["kettle"], "explain": True},
+            ]
+        }
+    )
+
+    placement: Name = "recommended-for-you"
+    """Where the list is shown; the settings name the placements."""
+    item_ids: Annotated[tuple[Id, ...], Field(max_length=100)] = ()
+    """What the list is about: the item of an item page, the content of a basket."""
+
+
+class BasketAsk(Ask):
+    """The items in a basket, to be completed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"item_ids": ["kettle"], "user_id": "dora", "size": 3, "with_items": True}]}
+    )
+
+    item_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=100)]
+    """What is in the basket."""
+
+
+class SearchBatch(Asked):
+    """Several queries, answered together at a lower price than one by one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"asks": [{"query": "kettle"}, {"query": "雨伞"}]}]})
+
+    asks: Annotated[tuple[SearchAsk, ...], Field(min_length=1, max_length=MOST_ASKS)]
+
+
+class RecommendBatch(Asked):
+    """Several lists, answered together at a lower price than one by one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"asks": [{"user_id": "dora"}, {"placement": "popular", "size": 3}]}]}
+    )
+
+    asks: Annotated[tuple[RecommendAsk, ...], Field(min_length=1, max_length=MOST_ASKS)]
+
+
+class SuggestQuery(Asked):
+    """Parameters of suggestions."""
+
+    prefix: Annotated[str, Field(max_length=200)]
+    """What was typed so far."""
+    size: Annotated[int, Field(ge=1, le=100)] = 10
+    """Suggestions wanted."""
+    language: Language | None = None
+    """Only suggestions in this language, and those of unknown language."""
+
+
+class SimilarQuery(Asked):
+    """Parameters of similar items."""
+
+    user_id: Id | None = None
+    """Who asks."""
+    size: Size | None = None
+    """Items wanted; the placement's size when left out."""
+    language: Language | None = None
+    """Language of the reasons."""
+    with_items: bool = False
+    """True adds each item's record."""
+    explain: bool = False
+    """True adds the reasons of each item."""
+
+
+class ExplainQuery(Asked):
+    """Parameters of an explanation."""
+
+    language: Language | None = None
+    """Language of the reasons; without it `Accept-Language` decides."""
+
+
+class ListQuery(Asked):
+    """Parameters of a list that is read page by page."""
+
+    cursor: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    """`cursor` of the page before; left out for the first page."""
+    limit: Size = 100
+    """Rows of a page."""
+
+
+class EventListQuery(ListQuery):
+    """Parameters of the list of events."""
+
+    user_id: Id | None = None
+    """Only the events of this user."""

@@ -1,0 +1,74 @@
+"""Values that many bodies share, and what all bodies have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_ITEMS = 1_000
+"""Items of one list, rows of one page."""
+MOST_ASKS = 1_000
+"""Questions of one batch."""
+MOST_ROWS = 10_000
+"""Records of one write."""
+LARGEST_MS = 4_102_444_800_000
+"""2100-01-01, the last believable time."""
+
+
+class Asked(BaseModel):
+    """What a caller sends: types are taken strictly and unknown fields are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Told(BaseModel):
+    """What the server answers; a client passes over fields that are newer than itself."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+Id = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=512,
+        pattern=r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$",
+    ),
+]
+"""1 to 512 characters, no control characters, no blanks at either end."""
+Line = Annotated[str, Field(max_length=1_000)]
+"""Text of one line."""
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+"""A BCP 47 primary tag such as ``en`` or ``zh``."""
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217."""
+MinorUnits = Annotated[int, Field(ge=0, le=10_000_000_000)]
+"""Money in minor units such as cents."""
+TimeMs = Annotated[int, Field(ge=788_918_400_000, le=LARGEST_MS)]
+"""UTC milliseconds, from 1995 on."""
+Size = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+Kind = Literal["product", "article", "video", "promotion", "advertisement"]
+EventName = Literal[
+    "view_item_list",
+    "select_item",
+    "view_item",
+    "add_to_cart",
+    "remove_from_cart",
+    "add_to_wishlist",
+    "begin_checkout",
+    "purchase",
+    "refund",
+    "search",
+    "view_promotion",
+    "select_promotion",
+    "share",
+    "rate",
+    "review",
+]
+EventFormat = Literal["auto", "aisle", "ga4", "google-retail", "gorse"]
+RecordFormat = Literal["aisle", "google-retail", "gorse"]
