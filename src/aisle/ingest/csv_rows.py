@@ -121,6 +121,22 @@ def csv_batches(
         yield RawBatch(empty, rest, rest["row"][-1])
 
 
+def shown_encoding(stream: BinaryIO) -> str:
+    """``utf-8``, or ``gb18030`` where the first lines are not UTF-8 but Chinese text in that encoding."""
+    lines = _read_head(stream).rpartition(b"\n")[0]
+    try:
+        lines.decode()
+    except UnicodeDecodeError:
+        try:
+            text = lines.decode("gb18030")
+        except UnicodeDecodeError:
+            return "utf-8"  # reading it will say what is wrong
+        foreign = [character for character in text if not character.isascii()]
+        is_chinese = sum("\u4e00" <= character <= "\u9fff" for character in foreign) > len(foreign) / 2
+        return "gb18030" if is_chinese else "utf-8"
+    return "utf-8"
+
+
 def csv_columns(stream: BinaryIO, name: str, config: CsvConfig) -> tuple[list[str], CsvConfig]:
     """Column names of a CSV stream, and ``config`` with the delimiter that its header shows.
 

@@ -15,9 +15,9 @@ import polars as pl
 
 from aisle.domain import EVENT_TYPES
 from aisle.ingest.limits import LimitsConfig
-from aisle.ingest.mapping import FormatName
+from aisle.ingest.mapping import CsvConfig, FormatName
 from aisle.ingest.parsing import money, numbers, texts, times
-from aisle.ingest.peeking import peek, shown_delimiter
+from aisle.ingest.peeking import peek, shown_csv
 from aisle.ingest.sources import Source, find_sources
 from aisle.ingest.targets import REQUIRED, TABLES
 
@@ -87,9 +87,9 @@ def guess_mapping(path: str | Path, format: FormatName | None = None, limits: Li
     with ExitStack() as stack:
         source = find_sources([path], format, stack)[0]
         rows = peek(source, limits)
-        delimiter = shown_delimiter(source, limits) if source.format == "csv" else ","
+        csv = shown_csv(source, limits) if source.format == "csv" else CsvConfig()
     table, found, exploded = _choose(rows)
-    return "\n".join(_write(source, rows, table, found, exploded, delimiter)) + "\n"
+    return "\n".join(_write(source, rows, table, found, exploded, csv)) + "\n"
 
 
 def _choose(rows: pl.DataFrame) -> tuple[str, dict[str, str], str | None]:
@@ -131,14 +131,16 @@ def _bare(name: str) -> str:
 
 
 def _write(
-    source: Source, rows: pl.DataFrame, table: str, found: dict[str, str], exploded: str | None, delimiter: str
+    source: Source, rows: pl.DataFrame, table: str, found: dict[str, str], exploded: str | None, csv: CsvConfig
 ) -> list[str]:
     lines = [f"# A guess from the first rows of {Path(source.name).name}. Read every line before you import with it."]
     lines += [f"table = {_text(table)}", f"format = {_text(source.format)}"]
     if exploded:
         lines += [f"explode = {_text(exploded)}  # each element becomes an event; $position gives the order"]
-    if delimiter != ",":
-        lines += ["", "[csv]", f"delimiter = {_text(delimiter)}"]
+    shown = {"delimiter": csv.delimiter, "encoding": csv.encoding}
+    stated = {name: value for name, value in shown.items() if value != CsvConfig.model_fields[name].default}
+    if stated:
+        lines += ["", "[csv]", *(f"{name} = {_text(value)}" for name, value in stated.items())]
     lines += ["", "[columns]"]
     for target, name in found.items():
         lines.append(f"{target} = {_field(target, rows[name])}")

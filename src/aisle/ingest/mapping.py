@@ -151,7 +151,7 @@ class CsvConfig(Config):
     """How a CSV file is written."""
 
     delimiter: str = Setting(default=",", min_length=1, max_length=1)
-    """One character; tab is ``"\\t"`` (the default for .tsv)."""
+    """One character; tab is ``"\\t"``. Not stated: tab for .tsv, otherwise what the header shows of , ; tab and |."""
     quote: str = Setting(default='"', max_length=1)
     """The quote; empty for none."""
     encoding: str = "utf-8"

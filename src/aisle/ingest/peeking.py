@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aisle.errors import DataError
-from aisle.ingest.csv_rows import csv_batches, csv_columns
+from aisle.ingest.csv_rows import csv_batches, csv_columns, shown_encoding
 from aisle.ingest.json_rows import as_series, json_records
 from aisle.ingest.limits import MIB, LimitsConfig
 from aisle.ingest.mapping import CsvConfig, TableMapping
@@ -32,9 +32,9 @@ def peek(source: Source, limits: LimitsConfig) -> pl.DataFrame:
     """
     if source.format == "parquet":
         return _peek_parquet(source)
+    if source.format == "csv":
+        return _peek_csv(source, limits, shown_csv(source, limits))
     with open_stream(source.path, limits) as stream:
-        if source.format == "csv":
-            return _peek_csv(source, limits, csv_columns(stream, source.name, CsvConfig())[1])
         records: list[dict[str, Any]] = []
         if source.format == "text":
             return pl.DataFrame(schema={"name": pl.String, "text": pl.String})
@@ -48,10 +48,12 @@ def peek(source: Source, limits: LimitsConfig) -> pl.DataFrame:
     return pl.DataFrame([as_series(name, [record.get(name) for record in records]) for name in names])
 
 
-def shown_delimiter(source: Source, limits: LimitsConfig) -> str:
-    """The delimiter that the header of a CSV source shows."""
+def shown_csv(source: Source, limits: LimitsConfig) -> CsvConfig:
+    """The delimiter and encoding that the first lines of a CSV source show."""
     with open_stream(source.path, limits) as stream:
-        return csv_columns(stream, source.name, CsvConfig())[1].delimiter
+        config = CsvConfig(encoding=shown_encoding(stream))
+    with open_stream(source.path, limits) as stream:
+        return csv_columns(stream, source.name, config)[1]
 
 
 def _peek_csv(source: Source, limits: LimitsConfig, config: CsvConfig) -> pl.DataFrame:

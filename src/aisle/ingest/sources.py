@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aisle.errors import ConfigError, DataError
-from aisle.ingest.csv_rows import csv_batches
+from aisle.ingest.csv_rows import csv_batches, csv_columns
 from aisle.ingest.json_rows import json_batches, jsonl_batches
 from aisle.ingest.limits import LimitsConfig
-from aisle.ingest.mapping import FormatName, TableMapping
+from aisle.ingest.mapping import CsvConfig, FormatName, TableMapping
 from aisle.ingest.parquet_rows import parquet_batches
 from aisle.ingest.raw import RawBatch
 from aisle.ingest.streams import COMPRESSIONS, open_stream
@@ -87,6 +87,8 @@ def read_batches(source: Source, mapping: TableMapping, limits: LimitsConfig) ->
         yield from parquet_batches(source.path, mapping, limits)
         return
     n_bytes = max(source.n_bytes, 1)
+    if source.format == "csv":
+        mapping = mapping.model_copy(update={"csv": _as_shown(source, mapping.csv, limits)})
     with open_stream(source.path, limits) as stream:
         for batch in _stream_batches(stream, source, mapping, limits):
             yield replace(batch, share=min(1.0, stream.tell() / n_bytes))
@@ -96,16 +98,25 @@ def _stream_batches(
     stream: BinaryIO, source: Source, mapping: TableMapping, limits: LimitsConfig
 ) -> Iterator[RawBatch]:
     if source.format == "csv":
-        config = mapping.csv
-        if source.is_tabbed and "delimiter" not in config.model_fields_set:
-            config = config.model_copy(update={"delimiter": "\t"})
-        yield from csv_batches(stream, source.name, config, mapping, limits)
+        yield from csv_batches(stream, source.name, mapping.csv, mapping, limits)
     elif source.format == "text":
         yield from text_batches(stream, source.name, mapping, limits)
     elif source.format == "jsonl":
         yield from jsonl_batches(stream, source.name, mapping, limits)
     else:
         yield from json_batches(stream, source.name, mapping, limits)
+
+
+def _as_shown(source: Source, config: CsvConfig, limits: LimitsConfig) -> CsvConfig:
+    """``config`` with the delimiter that the file's name or header shows, unless one was stated."""
+    if "delimiter" in config.model_fields_set:
+        return config
+    if source.is_tabbed:
+        return config.model_copy(update={"delimiter": "\t"})
+    if config.columns is not None:
+        return config
+    with open_stream(source.path, limits) as stream:
+        return csv_columns(stream, source.name, config)[1]
 
 
 def format_of(path: Path) -> FormatName | None:

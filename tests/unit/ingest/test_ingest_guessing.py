@@ -78,3 +78,20 @@ def test_nothing_to_guess_from(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("")
     with pytest.raises(DataError, match="is empty"):
         guess_mapping(tmp_path / "x.csv")
+
+
+def test_a_chinese_file_is_guessed_in_its_encoding(tmp_path: Path, bring_in: Callable[..., ImportReport]) -> None:
+    (tmp_path / "goods.csv").write_bytes(
+        "sku;name;brand;price\n1;红色连衣裙;丽人;199\n2;保温杯;清泉;59\n".encode("gb18030")
+    )
+    toml = guess_mapping(tmp_path / "goods.csv")
+    mapping = parse_mapping(toml)
+    assert (mapping.csv.encoding, mapping.csv.delimiter) == ("gb18030", ";")
+    report = bring_in(tmp_path / "goods.csv", mapping)
+    assert (report.n_new, report.n_refused) == (2, 0)
+
+
+def test_text_that_is_neither_utf8_nor_chinese_is_not_taken_for_chinese(tmp_path: Path) -> None:
+    (tmp_path / "goods.csv").write_bytes("sku,name\n1,Café crème brûlée à la façon\n".encode("cp1252"))
+    with pytest.raises(DataError, match="encoding"):
+        guess_mapping(tmp_path / "goods.csv")

@@ -306,3 +306,12 @@ def test_a_chinese_file_without_its_encoding_and_with_a_broken_row_is_told_clean
 
     assert "gb18030" in report.failures[0].message
     assert capfd.readouterr().err == ""
+
+
+def test_the_delimiter_is_the_one_the_header_shows_unless_it_is_stated(tmp_path, bring_in) -> None:
+    (tmp_path / "items.csv").write_text("item_id;title;price\na;Tea;3.50\nb;Cup;4.00\n", encoding="utf-8")
+    assert bring_in(tmp_path / "items.csv").n_new == 2
+    stated = parse_mapping('table = "items"\n[csv]\ndelimiter = ","\n[columns]\nitem_id = "item_id"\ntitle = "title"\n')
+    report = bring_in(tmp_path / "items.csv", stated)
+    assert report.n_new == 0
+    assert "item_id" in str(report.failures[0])
