@@ -358,8 +358,11 @@ class RecordStore(Protocol):
         """Add the events of several callers in one transaction, at the price of one append; what became of each."""
         ...
 
-    def append_slates(self, slates: Sequence[Slate]) -> Appended:
+    def append_slates(self, slates: Sequence[Slate], n_erasures: int | None = None) -> Appended:
         """Write down lists before they are shown.
+
+        ``n_erasures`` (see ``Changes``) is of a moment before they were made: if a user was erased since, they are
+        written without user, query, anchors and features, for they may be his.
 
         Raises ``UnavailableError`` soon, within about a second, while another process has the store locked: somebody
         waits for the list.
@@ -425,8 +428,17 @@ class RecordStore(Protocol):
         """Documents by id."""
         ...
 
-    def changes_since(self, seq: int, limit: int = 50_000) -> Changes:
-        """The change feed: items and events after ``seq``, at most about ``limit`` rows, in order."""
+    def changes_since(
+        self, seq: int, limit: int = 50_000, until: int | None = None, *, with_events: bool = True
+    ) -> Changes:
+        """The change feed: items and events after ``seq``, at most about ``limit`` rows, in order.
+
+        Ends at ``until`` (None: now), which is then the page's ``seq``; without events it gives items only.
+        """
+        ...
+
+    def count_since(self, seq: int) -> Mapping[str, int]:
+        """How many ``items`` changed and how many ``events`` came after ``seq``; cheap, nothing is read."""
         ...
 
     def snapshot(self) -> Snapshot:
@@ -524,6 +536,10 @@ class ArtifactStore(Protocol):
 
     def current(self, name: str) -> tuple[Path, Manifest] | None:
         """Folder and manifest of the current version, checked; None when nothing was promoted."""
+        ...
+
+    def promoted(self, name: str) -> str | None:
+        """The current version's name, None when nothing was promoted; cheap, nothing is checked."""
         ...
 
     def versions(self, name: str) -> list[Manifest]:

@@ -151,6 +151,10 @@ class FolderArtifacts:
                 # Another process promoted meanwhile and deleted the old version under our eyes: look again.
         return None
 
+    def promoted(self, name: str) -> str | None:
+        """The current version's name, None when nothing was promoted; reads one line and checks nothing."""
+        return next(iter(self._promoted(name)), None)
+
     def versions(self, name: str) -> list[Manifest]:
         """All versions, oldest first."""
         return [self._manifest(name, version) for version in self._version_names(name)]

@@ -20,7 +20,7 @@ from aisle.contracts import Appended, Changes, Checkpoint, Listed
 from aisle.domain import Document, DocumentTable, Event, EventTable, Item, ItemTable, Slate, Snapshot, User, UserTable
 from aisle.errors import ConfigError, UnavailableError
 from aisle.storage import contents, event_rows, listing, schema, slate_rows
-from aisle.storage.changes import read_changes
+from aisle.storage.changes import count_since, read_changes
 from aisle.storage.codes import find_user_codes
 from aisle.storage.commits import GroupCommit
 from aisle.storage.erasure import erase_user
@@ -100,18 +100,26 @@ class SqlRecords:
         """Add the events of several callers in one transaction, at the price of one append; what became of each."""
         return self._append_events(groups, None) if groups else []
 
-    def append_slates(self, slates: Sequence[Slate]) -> Appended:
+    def append_slates(self, slates: Sequence[Slate], n_erasures: int | None = None) -> Appended:
         """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate.
+
+        Args:
+            slates: the lists.
+            n_erasures: of a moment before they were made. If a user was erased since, they are written without user,
+                query, anchors and features.
 
         Raises:
             UnavailableError: others were writing for longer than ``SLATE_PATIENCE_SECONDS``; nothing was stored.
         """
         prepared = slate_rows.PreparedSlates.of(slates)
-        return self._append(
-            lambda connection, ledger: slate_rows.append_slates(connection, ledger, prepared),
-            None,
-            SLATE_PATIENCE_SECONDS,
-        )
+
+        def write(connection: Connection, ledger: Ledger) -> Appended:
+            if n_erasures is None or n_erasures == ledger.n_erasures:
+                return slate_rows.append_slates(connection, ledger, prepared)
+            cleared = slate_rows.PreparedSlates.of([slate_rows.without_user(slate) for slate in slates])
+            return slate_rows.append_slates(connection, ledger, cleared)
+
+        return self._append(write, None, SLATE_PATIENCE_SECONDS)
 
     def read_checkpoint(self, source: str, fingerprint: str) -> Checkpoint | None:
         """How far an import of this very content came."""
@@ -241,10 +249,17 @@ class SqlRecords:
         with self._database.reading() as connection:
             return listing.list_documents(connection, cursor, limit)
 
-    def changes_since(self, seq: int, limit: int = 50_000) -> Changes:
-        """The change feed: items and events after ``seq``, at most ``limit`` rows, in order of ``seq``."""
+    def changes_since(
+        self, seq: int, limit: int = 50_000, until: int | None = None, *, with_events: bool = True
+    ) -> Changes:
+        """The change feed: items and events after ``seq`` up to ``until``, at most ``limit`` rows, in order."""
         with self._database.reading() as connection:
-            return read_changes(connection, seq, limit)
+            return read_changes(connection, seq, limit, until, with_events)
+
+    def count_since(self, seq: int) -> Mapping[str, int]:
+        """How many ``items`` changed and how many ``events`` came after ``seq``."""
+        with self._database.reading() as connection:
+            return count_since(connection, seq)
 
     def snapshot(self) -> Snapshot:
         """Everything to fit models on, as of now, consistent."""
