@@ -120,6 +120,8 @@ class Parts:
     """Encodes what shoppers type without keeping it; None: ``encoder``. Both make the same vectors."""
     progress: Progress = silent
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    currency: str = "USD"
+    """The shop's: what revenue and margin are counted in."""
 
 
 class LivePart(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 
 from aisle.errors import ConfigError, ContractError, unknown_name
 
-GROUPS = ("aisle.sources", "aisle.encoders")
+GROUPS = ("aisle.sources", "aisle.encoders", "aisle.rankers")
 """The kinds of thing a plug-in can bring."""
 
 
