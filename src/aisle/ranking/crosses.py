@@ -112,7 +112,9 @@ class History:
         by_leaf, leaf_ms = Shares(self.leaf, self.weights, self.times_ms).of(leaf)
         by_brand, _ = Shares(self.brand, self.weights, self.times_ms).of(brand)
         bought = self.is_purchase
-        by_item, seen_ms = Shares(self.rows, np.stack([np.ones(len(bought)), bought], axis=1), self.times_ms).of(rows)
+        by_item, seen_ms = Shares(
+            self.rows, np.stack([np.ones(len(bought)), bought.astype(np.float64)], axis=1), self.times_ms
+        ).of(rows)
         nothing = self.weights[bought][:, :0]
         _, leaf_bought_ms = Shares(self.leaf[bought], nothing, self.times_ms[bought]).of(leaf)
         _, bought_ms = Shares(self.rows[bought], nothing, self.times_ms[bought]).of(rows)
