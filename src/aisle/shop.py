@@ -31,6 +31,7 @@ from aisle.errors import AisleError, ConfigError, unknown_name
 from aisle.evaluation import Report
 from aisle.flows import recommend, search, train
 from aisle.flows.asks import Ask
+from aisle.flows.collect import Following
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.train import SourceSpec
@@ -42,10 +43,13 @@ from aisle.retrieval.fusion import fuse
 from aisle.retrieval.suggest import Suggestion, Suggestions
 from aisle.settings import Settings
 from aisle.storage import SqlEmbeddings, SqlRecords
-from aisle.wiring import Live, bring_in, go_live, join, load_parts, source_specs
+from aisle.wiring import Live, bring_in, go_live, join, load_parts, renew, source_specs
 
 ANYTHING = Filters()
 ANYWHERE = Context()
+
+PATIENCE_SECONDS = 0.25
+"""How long an answer waits to know of what was acknowledged before it; only large imports under way take longer."""
 
 log = logging.getLogger("aisle.shop")
 
@@ -87,18 +91,22 @@ class Shop:
         """What writers tell of their changes."""
         self._answering: Live | None = None
         """The same once it knows of everything that was written while it was loaded."""
-        self._is_behind = False
-        """Whether a change was committed and could not be taken in; the next answer tries that again first."""
+        self._acknowledged_seq = 0
+        """The next answer knows everything up to here."""
+        self._following: Following | None = None
         self._completions: Suggestions | None = None
         self._embeddings: SqlEmbeddings | None = None
         self._lock = threading.RLock()
         self._training = threading.Lock()
+        self._acknowledging = threading.Lock()
 
     # Filling it.
 
     def add_items(self, items: Iterable[Item] | ItemTable) -> Appended:
         """Add or replace items; they can be found and recommended when this returns."""
-        return self._acknowledged(self.records.append_items(_table(ItemTable, items)))
+        appended = self.records.append_items(_table(ItemTable, items))
+        self._acknowledge(appended.seq)
+        return appended
 
     def add_users(self, users: Iterable[User] | UserTable) -> Appended:
         """Add or replace users' profiles."""
@@ -106,12 +114,14 @@ class Shop:
 
     def add_events(self, events: Iterable[Event] | EventTable) -> Appended:
         """Record events; the next answer reflects them when this returns."""
-        return self._acknowledged(self.records.append_events(_table(EventTable, events)))
+        appended = self.records.append_events(_table(EventTable, events))
+        self._acknowledge(appended.seq)
+        return appended
 
     def add_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
-        """Record the events of several callers at the price of one; what became of each. As ``add_events`` otherwise."""
+        """Record the events of several callers at the price of one, as ``add_events``; what became of each."""
         appended = self.records.append_event_groups(groups)
-        self._keep_up()
+        self._acknowledge(max((group.seq for group in appended), default=0))
         return appended
 
     def add_documents(self, documents: Iterable[Document] | DocumentTable) -> Appended:
@@ -151,19 +161,33 @@ class Shop:
             refusals_path=self.folder.refusals / f"{self.clock()}.jsonl",
             stdin=stdin,
         )
-        self._keep_up()
+        self._acknowledge(self.records.counts()["seq"])
         return report
 
     def erase_user(self, user_id: str) -> int:
         """Remove everything recorded of a user; returns how many rows went. Models forget at the next training."""
+        opened = self._opened
+        if opened:
+            opened.outbox.forget(user_id)
         n_rows = self.records.erase_user(user_id)
-        if self._opened:
-            self._opened.stages.states.forget(user_id)
+        if opened:
+            opened.stages.states.forget(user_id)
         return n_rows
 
     def refresh(self) -> int:
         """Take in what other processes have recorded; returns the sequence number reached."""
         return self.live.follower.catch_up()
+
+    def follow(self, every_seconds: float | None = None) -> None:
+        """Have a thread load the shop and keep it up with other processes: what they record, erase, train, roll back.
+
+        Args:
+            every_seconds: how often to look; None takes ``serving.follow_ms``. It ends with ``close``.
+        """
+        with self._lock:
+            if self._following is None:
+                seconds = self.settings.serving.follow_ms / 1000 if every_seconds is None else every_seconds
+                self._following = Following(self._take_in, self._renew, seconds)
 
     # Asking it.
 
@@ -244,7 +268,8 @@ class Shop:
 
     def read_slate(self, slate_id: str) -> Slate | None:
         """A list as it was shown; None when there is none of that id."""
-        return self.records.read_slate(slate_id)
+        opened = self._opened
+        return opened.stages.slates.read(slate_id) if opened else self.records.read_slate(slate_id)
 
     def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
         """Items in the order of their arrival, a page; its ``cursor`` continues."""
@@ -303,7 +328,7 @@ class Shop:
             manifest = self.specs[name].artifacts.rollback(name)
             with self._lock:
                 if self._opened:
-                    bring_in(self.specs[name], self._opened, self.records)
+                    bring_in([self.specs[name]], self._opened, self.records)
             return manifest
 
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
@@ -323,11 +348,12 @@ class Shop:
     @property
     def live(self) -> Live:
         """The parts that answer requests; the first call loads them."""
-        if self._is_behind:
-            self._keep_up()
-        answering = self._answering
-        if answering is not None:
-            return answering
+        answering = self._answering or self._open()
+        if answering.follower.seq < self._acknowledged_seq:
+            self._reach(answering)
+        return answering
+
+    def _open(self) -> Live:
         with self._lock:
             if self._opened is None:
                 self._opened = go_live(
@@ -348,7 +374,7 @@ class Shop:
             if live.parts is parts:
                 join(live, trained)
             elif train.fits(trained.manifest, live.parts.catalogue):
-                bring_in(self.specs[trained.manifest.name], live, self.records)
+                bring_in([self.specs[trained.manifest.name]], live, self.records)
             else:
                 log.warning("the live catalogue numbers items otherwise than the records; the shop is loaded anew")
                 self._opened = self._answering = self._completions = None
@@ -367,28 +393,45 @@ class Shop:
             self._embeddings = SqlEmbeddings.open(self.folder.embeddings)
         return load_parts(self.settings, self.records, self._embeddings, self.clock, self.progress)
 
-    def _acknowledged(self, appended: Appended) -> Appended:
-        self._keep_up()
-        return appended
+    def _acknowledge(self, seq: int) -> None:
+        """From now on answers know everything up to ``seq``: the next one takes it in first, if no thread has."""
+        with self._acknowledging:
+            self._acknowledged_seq = max(self._acknowledged_seq, seq)
+        if self._following:
+            self._following.nudge()
 
-    def _keep_up(self) -> None:
-        """Take in what was committed; should that fail, the records are safe and the next answer tries it again."""
-        opened = self._opened
-        if opened is None:
-            return
-        self._is_behind = False
+    def _reach(self, live: Live) -> None:
+        """Take in what was acknowledged; should that fail, the records are safe and the next answer tries it again."""
         try:
-            opened.follower.catch_up()
+            if live.follower.reach(self._acknowledged_seq, PATIENCE_SECONDS):
+                return
+            why = f"{PATIENCE_SECONDS} s were not enough, much is being taken in"
         except AisleError as error:
-            self._is_behind = True
-            log.warning("what was stored is not in the answers yet; the next one takes it in first: %s", error)
+            why = str(error)
+        log.warning("what was stored is not in the answers yet; the next one takes it in first: %s", why)
+
+    def _take_in(self) -> None:
+        self.live.follower.catch_up()
+
+    def _renew(self) -> None:
+        """Bring in other processes' versions; while this one trains, its own come and the others wait."""
+        live = self.live
+        if self._training.acquire(blocking=False):
+            try:
+                renew(self.specs.values(), live, self.records)
+            finally:
+                self._training.release()
 
     def _suggest_from(self) -> Suggestions:
+        live = self.live
+        completions = self._completions
+        if completions is not None:
+            return completions
         with self._lock:
             if self._completions is None:
                 snapshot = self.records.snapshot()
                 completions = Suggestions.fit(snapshot, self.records.read_query_counts())
-                self.live.follower.follow(snapshot.seq, completions.extend)
+                live.follower.follow(snapshot.seq, completions.extend)
                 self._completions = completions
             return self._completions
 
@@ -396,6 +439,10 @@ class Shop:
 
     def close(self) -> None:
         """Finish pending writes and let go of the files; what is asked afterwards raises ``NotReadyError``."""
+        if self._following:
+            self._following.stop()
+        if self._opened:
+            self._opened.outbox.drain()
         self.records.close()
         with self._lock:
             self._opened = self._answering = self._completions = None

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 
 from aisle.contracts import Changes, LivePart
 from aisle.domain import EventTable, ItemTable
+from aisle.errors import AisleError
 from aisle.flows.stages import Stages
 
 PAGE_ROWS = 10_000
 """Rows taken in at a time; who waits for an acknowledged event gets his turn between two pages."""
+
+LEAST_PAUSE_SECONDS = 0.01
+"""The following thread gathers at least this long; raising it takes in more together and lets the next answer do it."""
 
 log = logging.getLogger("aisle.collect")
 
@@ -226,3 +230,55 @@ class Follower:
 
 def _items_where(items: ItemTable, is_wanted: Callable[[str], bool]) -> ItemTable:
     return ItemTable(items.frame.filter([is_wanted(item_id) for item_id in items.frame["item_id"]]))
+
+
+class Following:
+    """A thread that keeps a process up with the others until ``stop``.
+
+    It takes in what is new whenever it is nudged and at least every ``every_seconds``, and looks as often for what else
+    changed. Much in a short time is taken in together, in at most a fifth of the thread's time. Errors do not end it:
+    each is logged once and tried again.
+    """
+
+    def __init__(self, take_in: Callable[[], object], look: Callable[[], object], every_seconds: float) -> None:
+        self._take_in = take_in
+        self._look = look
+        self._every_seconds = every_seconds
+        self._news = threading.Event()
+        self._end = threading.Event()
+        self._told: dict[str, str] = {}
+        self._thread = threading.Thread(target=self._run, name="aisle-follow", daemon=True)
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Something was recorded; take it in soon."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended. Repeating is harmless."""
+        self._end.set()
+        self._news.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        next_look = 0.0
+        while not self._end.is_set():
+            start = time.monotonic()
+            self._news.clear()
+            self._try("take in", self._take_in)
+            took_seconds = time.monotonic() - start
+            if start >= next_look:
+                self._try("look for new versions", self._look)
+                next_look = start + self._every_seconds
+            self._end.wait(max(LEAST_PAUSE_SECONDS, 4 * took_seconds))
+            self._news.wait(max(next_look - time.monotonic(), 0.0))
+
+    def _try(self, what: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:
+            if self._told.get(what) != repr(error) and not self._end.is_set():
+                log.warning("could not %s, trying again: %s", what, error, exc_info=not isinstance(error, AisleError))
+            self._told[what] = repr(error)
+        else:
+            self._told.pop(what, None)

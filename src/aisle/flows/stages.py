@@ -22,7 +22,7 @@ from aisle.contracts import (
     StateStore,
     Statistics,
 )
-from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Request, UserState
+from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Request, Slate, UserState
 from aisle.errors import ConfigError, unknown_name
 from aisle.settings import FusionConfig, PlacementConfig
 
@@ -70,6 +70,18 @@ class Rules(Protocol):
         ...
 
 
+class SlateLog(Protocol):
+    """Takes lists that are about to be shown, writes them down soon, and finds them again."""
+
+    def put(self, slates: Sequence[Slate]) -> None:
+        """Have them written down; never waits. Raises ``UnavailableError`` when too many wait already."""
+        ...
+
+    def read(self, slate_id: str) -> Slate | None:
+        """A list as it was shown, whether it is written already or not."""
+        ...
+
+
 @dataclass(frozen=True)
 class InService:
     """The parts that answer at one moment, and the version of each.
@@ -97,7 +109,7 @@ class Lineup:
     def __init__(self) -> None:
         self.in_service = InService({}, {})
         self.failures: Mapping[str, str] = {}
-        """Parts that could not be made ready or had to be taken out, and why."""
+        """Parts with something wrong: not made ready, taken out, or serving less than they should; and why."""
         self._lock = threading.Lock()
 
     @property
@@ -138,6 +150,11 @@ class Lineup:
             )
             self.failures = {**self.failures, name: why}
 
+    def note(self, name: str, why: str) -> None:
+        """Say what is wrong with a part that answers nevertheless; the next version of it clears that."""
+        with self._lock:
+            self.failures = {**self.failures, name: why}
+
     def _replace(self, name: str, version: str, **parts: Any) -> None:
         now = self.in_service
         self.in_service = replace(now, versions={**now.versions, name: version}, **parts)
@@ -154,6 +171,7 @@ class Stages:
 
     catalogue: Catalogue
     records: RecordStore
+    slates: SlateLog
     states: StateStore
     lineup: Lineup
     rules: Rules
