@@ -1,6 +1,8 @@
 """Which list is shown. Enters: requests, candidates, outcomes. Leaves: slates."""
 
+from aisle.decision.diversity import ItemVectors
 from aisle.decision.eligibility import Eligibility
-from aisle.decision.greedy import Greedy
+from aisle.decision.objective import unpredicted
+from aisle.decision.policy import ObjectivePolicy, plain_slate
 
-__all__ = ["Eligibility", "Greedy"]
+__all__ = ["Eligibility", "ItemVectors", "ObjectivePolicy", "plain_slate", "unpredicted"]

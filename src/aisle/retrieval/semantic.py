@@ -129,6 +129,10 @@ class Semantic:
             for position, rows in enumerate(item_rows)
         ]
 
+    def item_vectors(self, item_rows: Rows) -> Float32Array:
+        """The unit vectors of ``item_rows`` (k,), (k, d) float32; nan rows where there is none."""
+        return self._index.vectors(item_rows)
+
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Encode items whose text is new or changed; events are read from each request's history."""
         del events
