@@ -416,6 +416,7 @@ class Shop:
     def _renew(self) -> None:
         """Bring in other processes' versions; while this one trains, its own come and the others wait."""
         live = self.live
+        self._suggest_from()  # takes seconds in a large shop; whoever types first should not wait for it
         if self._training.acquire(blocking=False):
             try:
                 renew(self.specs.values(), live, self.records)

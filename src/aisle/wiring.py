@@ -30,8 +30,8 @@ UNTRAINED_ITEMS = 2_000
 """A shop of at most this many items answers before it was ever trained: its indexes are filled when it is opened."""
 UNTRAINED_EVENTS = 200_000
 """And of at most this many events: every source reads all of them on opening."""
-REPLAYED_EVENTS = 200_000
-"""A version trained before more events than this serves without them; taking them in would hold the opening up."""
+REPLAYED_EVENTS = 100_000
+"""A version trained before more events than this serves without them: taking these in takes some 3 seconds already."""
 NEVER_TRAINED = "never trained; run `aisle train SHOP`"
 
 log = logging.getLogger("aisle.shop")

@@ -156,7 +156,8 @@ class TokenTable:
         """Add (+1) or take away (-1) rows in the counts of rows by word and of words by field."""
         if len(self.id_of) > len(self._n_rows_of):
             self._n_rows_of = _grown(self._n_rows_of, max(len(self.id_of), 2 * len(self._n_rows_of)))
-        pairs = np.unique(gathered.owner * np.int64(len(self.id_of) or 1) + gathered.token)
+        pairs = np.sort(gathered.owner * np.int64(len(self.id_of) or 1) + gathered.token)
+        pairs = pairs[np.diff(pairs, prepend=-1) != 0]  # np.unique takes ten times as long on millions
         n_rows_of = np.bincount(pairs % (len(self.id_of) or 1), minlength=len(self._n_rows_of))
         self._n_rows_of = (self._n_rows_of + sign * n_rows_of).astype(np.int32)
         self._field_totals = self._field_totals + sign * gathered.lengths.sum(axis=0).astype(np.int64)
