@@ -3,6 +3,7 @@
 from aisle.storage.artifacts import FolderArtifacts
 from aisle.storage.embeddings import SqlEmbeddings
 from aisle.storage.records import SqlRecords
+from aisle.storage.slate_outbox import SlateOutbox
 from aisle.storage.states import LiveStates
 
-__all__ = ["FolderArtifacts", "LiveStates", "SqlEmbeddings", "SqlRecords"]
+__all__ = ["FolderArtifacts", "LiveStates", "SlateOutbox", "SqlEmbeddings", "SqlRecords"]
