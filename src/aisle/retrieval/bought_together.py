@@ -111,8 +111,10 @@ class BoughtTogether:
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Count new purchases; they join the baskets that earlier calls opened."""
-        frame = events.frame.lazy().filter(~pl.col("is_suspect") & (pl.col("type") == EventType.PURCHASE.value))
-        bought = _with_basket(frame, pl.col("user_id")).select("basket", "item_id").collect()
+        purchases = events.frame.filter(~pl.col("is_suspect") & (pl.col("type") == EventType.PURCHASE.value))
+        if not len(purchases):
+            return
+        bought = _with_basket(purchases.lazy(), pl.col("user_id")).select("basket", "item_id").collect()
         rows = self._catalogue.rows(bought["item_id"].to_list())
         baskets = bought["basket"].filter(pl.Series(rows >= 0)).to_list()
         rows = rows[rows >= 0]

@@ -35,10 +35,10 @@ class DecayedCounts:
         n = max(n_items, len(self.sums))
         newest = max(self.newest_ms, int(times_ms.max())) if len(times_ms) else self.newest_ms
         sums = np.zeros(n)
-        sums[: len(self.sums)] = self.sums * self._faded(self.newest_ms, newest)
+        np.multiply(self.sums, self._faded(self.newest_ms, newest), out=sums[: len(self.sums)])
         if len(times_ms):
             exponent = np.maximum((times_ms - newest) / self.half_life_ms, _OLDEST)
-            sums += np.bincount(item_rows, weights * 2.0**exponent, minlength=n)
+            np.add.at(sums, item_rows, weights * 2.0**exponent)
         return DecayedCounts(sums, newest, self.half_life_ms)
 
     def at(self, now_ms: int) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ from aisle.retrieval.interactions import (
     history_steps,
     numbered_steps,
     past_and_future,
+    trusted,
     weight_of_code,
 )
 from aisle.retrieval.pair_counts import OpenGroups, PairCounts
@@ -110,9 +111,11 @@ class ItemNeighbours:
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Count new meetings, each as one of a user with few steps of one item each."""
-        frame = events.frame.filter(~pl.col("is_suspect"))
+        frame = trusted(events)
         rows = self._catalogue.rows(frame["item_id"].to_list())
         counted = (rows >= 0) & (self._weights[frame["type"].to_physical().to_numpy()] > 0)
+        if not counted.any():
+            return
         rows, users = rows[counted], frame["user_id"].filter(pl.Series(counted)).to_list()
         with self._lock:
             earlier, is_new = self._open.join(users, rows.tolist())

@@ -96,6 +96,8 @@ class PairCounts:
         """With pairs ``first[k]``-``second[k]`` of ``weights[k]``, items ``met`` once each and ``n_groups`` more."""
         n = max(n_items, len(self.singles))
         singles = grown(self.singles, n) + np.bincount(met, minlength=n)
+        if not len(first):
+            return PairCounts(singles, self.n_groups + n_groups, self.pairs, self.recent)
         both = np.concatenate([first, second]), np.concatenate([second, first])
         added = sp.csr_matrix((np.tile(weights, 2).astype(np.float32), both), shape=(n, n))
         recent, pairs = sp.csr_matrix(_resized(self.recent, n) + added), self.pairs

@@ -136,6 +136,8 @@ class Semantic:
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Encode items whose text is new or changed; events are read from each request's history."""
         del events
+        if not len(items):
+            return
         with self._extending:
             rows = self._catalogue.rows(items.frame["item_id"].to_list())
             known = np.flatnonzero(rows != NO_VALUE)
