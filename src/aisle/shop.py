@@ -210,7 +210,11 @@ class Shop:
         return self.ask_search([Ask(text=text, size=size, filters=filters) for text in texts])
 
     def ask_search(self, asks: Sequence[Ask]) -> list[Response]:
-        """``search`` for asks of every form."""
+        """``search`` for asks of every form; raises what is wrong with the first that is."""
+        return _all_answered(self.try_search(asks))
+
+    def try_search(self, asks: Sequence[Ask]) -> list[Response | AisleError]:
+        """``ask_search``, with an error in the place of each ask that is wrong; the others are answered."""
         stages = self.live.stages
         return [response for page in pages(asks) for response in search.search(page, stages)]
 
@@ -240,7 +244,15 @@ class Shop:
         return self.ask_recommend(placement, [Ask(user_id=user_id, size=size, filters=filters) for user_id in user_ids])
 
     def ask_recommend(self, placement: str, asks: Sequence[Ask]) -> list[Response]:
-        """``recommend`` for asks of every form."""
+        """``recommend`` for asks of every form; raises what is wrong with the first that is."""
+        return _all_answered(self.try_recommend(placement, asks))
+
+    def try_recommend(self, placement: str, asks: Sequence[Ask]) -> list[Response | AisleError]:
+        """``ask_recommend``, with an error in the place of each ask that is wrong; the others are answered.
+
+        Raises:
+            ConfigError: unknown placement.
+        """
         stages = self.live.stages
         return [response for page in pages(asks) for response in recommend.recommend(placement, page, stages)]
 
@@ -465,6 +477,13 @@ Row = TypeVar("Row")
 def pages(asks: Sequence[Ask], size: int = 1_024) -> Iterator[Sequence[Ask]]:
     """Slices that are answered together; more at once would cost memory and gain nothing."""
     return (asks[start : start + size] for start in range(0, len(asks), size))
+
+
+def _all_answered(answers: Sequence[Response | AisleError]) -> list[Response]:
+    for one in answers:
+        if isinstance(one, AisleError):
+            raise one
+    return [one for one in answers if isinstance(one, Response)]
 
 
 def _table(kind: Any, rows: Any) -> Any:

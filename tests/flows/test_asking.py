@@ -57,10 +57,10 @@ def test_many_asks_get_the_same_answers_as_one_by_one(shop):
     assert [answer.slate.user_id for answer in together] == users
 
 
-def test_an_answer_is_written_down_before_it_is_shown(shop):
+def test_an_answer_can_be_read_back_as_soon_as_it_is_shown(shop):
     response = shop.search("kettle", user_id="ann")
 
-    kept = shop.records.read_slate(response.slate.slate_id)
+    kept = shop.read_slate(response.slate.slate_id)
 
     assert kept == response.slate
     assert {"lexical", "semantic", "policy", "ranker"} <= set(kept.versions)

@@ -1,30 +1,50 @@
-"""What failed while an answer was made, so that the answer can say so."""
+"""Runs the parts of one answer, each for as long as it may take, and remembers which of them the answer lacks."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
 from aisle.contracts import Meter
 from aisle.errors import AisleError
+from aisle.flows.watch import Watch
+from aisle.flows.workers import Workers
 
 log = logging.getLogger("aisle.degraded")
 
 T = TypeVar("T")
 
+LEAST_SHARE = 0.1
+"""Of the time for the answer that every part gets, even when those before it used up theirs."""
+SOURCE = "source."
+"""What the timing of a source is named after, before its name."""
+
 
 class Degraded:
-    """Runs the parts of a request; a part that fails is named, logged with its cause and skipped."""
+    """The parts of one answer: one that fails or is late is named, counted, logged with its cause and skipped."""
 
-    def __init__(self, placement: str, meter: Meter) -> None:
+    def __init__(
+        self,
+        placement: str,
+        meter: Meter,
+        workers: Workers,
+        watch: Watch,
+        versions: Mapping[str, str],
+        timeout_seconds: float,
+    ) -> None:
+        """``versions`` of the parts in service; ``timeout_seconds`` from the start of ``watch`` for everything."""
         self._parts: list[str] = []
         self._placement = placement
         self._meter = meter
+        self._workers = workers
+        self._watch = watch
+        self._versions = versions
+        self._timeout_seconds = timeout_seconds
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the parts that failed or were missing, in order, each once."""
+        """Names of the parts that failed, were late or were missing, in order, each once."""
         return tuple(dict.fromkeys(self._parts))
 
     def miss(self, part: str) -> None:
@@ -32,16 +52,50 @@ class Degraded:
         self._note(part, "missing")
 
     def guard(self, part: str, work: Callable[[], T], otherwise: Callable[[], T]) -> T:
-        """The result of ``work``, or of ``otherwise`` when it fails."""
+        """The result of ``work``, which does not wait for anything, or of ``otherwise`` when it fails."""
         try:
             return work()
-        except AisleError as error:
+        except Exception as error:
+            self._failed(part, error)
+        return otherwise()
+
+    def attempt(self, part: str, by_share: float, work: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        """The result of ``work``, or of ``otherwise`` when it fails or is not done by that share of the time."""
+        ran = self._workers.run({part: work}, self._seconds_until(by_share), self._versions)[part]
+        if ran.why is None:
+            return ran.result  # type: ignore[return-value] # a run that says nothing of why has a result
+        self._skip(part, ran.why, ran.error)
+        return otherwise()
+
+    def attempt_sources(self, by_share: float, works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+        """Ask sources beside each other; what those that succeed by that share of the time found."""
+        found: dict[str, T] = {}
+        for name, ran in self._workers.run(works, self._seconds_until(by_share), self._versions).items():
+            self._watch.note(SOURCE + name, ran.seconds)
+            if ran.why is None:
+                found[name] = ran.result  # type: ignore[assignment] # as above
+            else:
+                self._skip(name, ran.why, ran.error)
+        return found
+
+    def _seconds_until(self, share: float) -> float:
+        left = share * self._timeout_seconds - self._watch.seconds
+        return max(left, LEAST_SHARE * self._timeout_seconds)
+
+    def _skip(self, part: str, why: Literal["failed", "late"], error: BaseException | None) -> None:
+        if error is not None:
+            self._failed(part, error)
+            return
+        log.warning("%s was late; the answer goes on without it", part)
+        self._note(part, why)
+
+    def _failed(self, part: str, error: BaseException) -> None:
+        if isinstance(error, AisleError):
             # Raised on purpose: the message says all, and people at a terminal read this log.
             log.warning("%s failed; the answer goes on without it: %s", part, error)
-        except Exception:
-            log.exception("%s failed; the answer goes on without it", part)
+        else:
+            log.error("%s failed; the answer goes on without it", part, exc_info=error)
         self._note(part, "failed")
-        return otherwise()
 
     def _note(self, part: str, why: Literal["failed", "late", "missing"]) -> None:
         self._parts.append(part)

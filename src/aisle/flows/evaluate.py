@@ -19,7 +19,7 @@ from aisle.domain.catalogue import codes_of_kinds
 from aisle.domain.requests import NO_ROWS
 from aisle.errors import ConfigError, DataError, unknown_name
 from aisle.evaluation import Cases, ListFacts, Report, Split, compare, leave_one_out, temporal, time_at_share
-from aisle.flows.answer import behind
+from aisle.flows.propose import behind
 from aisle.flows.stages import Fuse
 from aisle.flows.train import SourceSpec
 from aisle.settings import FusionConfig, PlacementConfig

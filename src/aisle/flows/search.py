@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from aisle.domain import Query, Response
-from aisle.errors import DataError
+from aisle.errors import AisleError, DataError
 from aisle.flows.answer import answer
 from aisle.flows.asks import Ask
 from aisle.flows.stages import Stages
@@ -17,17 +17,23 @@ _UNREADABLE = ("Cc", "Cs")
 """Control characters, and halves of a character (an argument that was not UTF-8) which no file or index takes."""
 
 
-def search(asks: Sequence[Ask], stages: Stages) -> list[Response]:
-    """One response for each ask; its ``text`` is the query.
-
-    Raises:
-        DataError: a query is missing or longer than ``MAX_QUERY_CHARACTERS``.
-    """
-    return answer(PLACEMENT, asks, [understand_query(ask.text) for ask in asks], stages)
+def search(asks: Sequence[Ask], stages: Stages) -> list[Response | AisleError]:
+    """A response for each ask, its ``text`` being the query, or what is wrong with it."""
+    queries: list[Query | AisleError | None] = []
+    for ask in asks:
+        try:
+            queries.append(understand_query(ask.text))
+        except DataError as error:
+            queries.append(error)
+    return answer(PLACEMENT, asks, queries, stages)
 
 
 def understand_query(text: str | None) -> Query:
-    """The query in one Unicode form (NFKC), spaces collapsed, without what cannot be read (``_UNREADABLE``)."""
+    """The query in one Unicode form (NFKC), spaces collapsed, without what cannot be read (``_UNREADABLE``).
+
+    Raises:
+        DataError: it is missing or longer than ``MAX_QUERY_CHARACTERS``.
+    """
     if text is None:
         raise DataError("a search needs a query text", field="text")
     if len(text) > MAX_QUERY_CHARACTERS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from aisle.contracts import (
 )
 from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Request, Slate, UserState
 from aisle.errors import ConfigError, unknown_name
+from aisle.flows.workers import Workers
 from aisle.settings import FusionConfig, PlacementConfig
 
 Value = TypeVar("Value")
@@ -183,6 +184,8 @@ class Stages:
     clock: Clock
     new_slate_id: Callable[[], str]
     meter: Meter
+    workers: Workers = field(default_factory=Workers)
+    """Run the parts of answers, so that one that hangs does not hold the others up."""
 
     def placement(self, name: str) -> PlacementConfig:
         """The settings of a placement; an unknown name raises ``ConfigError`` with the known ones."""

@@ -10,14 +10,19 @@ from aisle.contracts import Meter
 
 
 class Watch:
-    """Runs from its making to ``finish``; each stage in between is timed and told to the meter."""
+    """Runs from its making to ``finish``; each stage and source in between is timed and told to the meter."""
 
     def __init__(self, placement: str, meter: Meter) -> None:
         self.timings_ms: dict[str, float] = {}
-        """Milliseconds by stage, and ``total`` once finished."""
+        """Milliseconds by stage and ``source.<name>``, and ``total`` once finished."""
         self._placement = placement
         self._meter = meter
         self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the watch was made."""
+        return time.perf_counter() - self._start
 
     @contextmanager
     def timing(self, stage: str) -> Iterator[None]:
@@ -26,12 +31,14 @@ class Watch:
         try:
             yield
         finally:
-            seconds = time.perf_counter() - start
-            self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + 1000.0 * seconds
-            self._meter.took(self._placement, stage, seconds)
+            self.note(stage, time.perf_counter() - start)
+
+    def note(self, stage: str, seconds: float) -> None:
+        """Take down a time that was measured elsewhere."""
+        self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + 1000.0 * seconds
+        self._meter.took(self._placement, stage, seconds)
 
     def finish(self, n_asks: int) -> None:
         """Note the time of the whole."""
-        seconds = time.perf_counter() - self._start
-        self.timings_ms["total"] = 1000.0 * seconds
-        self._meter.answered(self._placement, n_asks, seconds)
+        self.timings_ms["total"] = 1000.0 * self.seconds
+        self._meter.answered(self._placement, n_asks, self.seconds)

@@ -1,0 +1,85 @@
+"""From requests to candidates: a placement's sources asked beside each other, fused, and short lists topped up.
+
+Enters: requests and the parts in service. Leaves: ``Candidates`` of each request. Judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aisle.contracts import Scorer
+from aisle.domain import Candidates, Request
+from aisle.flows.degraded import Degraded
+from aisle.flows.stages import Fuse, InService
+from aisle.flows.watch import Watch
+from aisle.settings import PlacementConfig
+
+SOURCES_BY, FUSION_BY, BACKFILL_BY = 0.6, 0.7, 0.8
+"""Shares of the time for the answer by which each must be done."""
+
+
+def propose(
+    requests: Sequence[Request],
+    config: PlacementConfig,
+    in_service: InService,
+    fuse: Fuse,
+    degraded: Degraded,
+    watch: Watch,
+) -> list[Candidates]:
+    """Ask the placement's sources, fuse what they found, and top short lists up from the backfill sources."""
+    n = max(config.n_candidates, *(request.size for request in requests))
+    with watch.timing("retrieve"):
+        found = retrieve(config.sources, requests, n, in_service, degraded, SOURCES_BY)
+    with watch.timing("fuse"):
+        scorers = {name: source for name, source in in_service.sources.items() if isinstance(source, Scorer)}
+        candidates = degraded.attempt(
+            "fusion",
+            FUSION_BY,
+            lambda: fuse(requests, found, config.fusion, scorers),
+            otherwise=lambda: list(next(iter(found.values()), [Candidates.empty() for _ in requests])),
+        )
+    for name in config.backfill:
+        short = [i for i, request in enumerate(requests) if len(candidates[i]) < request.size]
+        if not short:
+            break
+        with watch.timing("backfill"):
+            asked = [requests[i] for i in short]
+            extra = retrieve((name,), asked, n, in_service, degraded, BACKFILL_BY).get(name)
+        for position, i in enumerate(short):
+            if extra is not None:
+                candidates[i] = behind(candidates[i], extra[position], requests[i].size)
+    return candidates
+
+
+def retrieve(
+    names: Sequence[str],
+    requests: Sequence[Request],
+    n: int,
+    in_service: InService,
+    degraded: Degraded,
+    by_share: float,
+) -> dict[str, list[Candidates]]:
+    """What each source proposes; one that is missing, fails or is late is named and left out."""
+    sources = in_service.sources
+    for name in names:
+        if name not in sources:
+            degraded.miss(name)
+    works = {name: lambda source=sources[name]: source.retrieve(requests, n) for name in names if name in sources}
+    return degraded.attempt_sources(by_share, works)
+
+
+def behind(first: Candidates, second: Candidates, size: int) -> Candidates:
+    """``first``, then what of ``second`` is new, until ``size`` is reached; fused scores go on below the first's."""
+    fresh = second.keep(~np.isin(second.item_rows, first.item_rows)).best(size - len(first))
+    n_first, n_fresh = len(first), len(fresh)
+    sources = tuple(dict.fromkeys((*first.sources, *fresh.sources)))
+    scores = np.full((n_first + n_fresh, len(sources)), np.nan, dtype=np.float32)
+    scores[:n_first, [sources.index(name) for name in first.sources]] = first.scores
+    scores[n_first:, [sources.index(name) for name in fresh.sources]] = fresh.scores
+    floor = first.fused.min() if n_first else np.float32(0.0)
+    below = floor - np.arange(1, n_fresh + 1, dtype=np.float32)
+    return Candidates(
+        np.concatenate([first.item_rows, fresh.item_rows]), scores, sources, np.concatenate([first.fused, below])
+    )

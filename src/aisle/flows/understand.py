@@ -1,0 +1,134 @@
+"""From what was asked to what sources read: outside names become rows, limits become masks.
+
+Enters: asks and queries. Leaves: ``Request``, or the error of an ask that cannot be answered. Retrieves nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, UserState
+from aisle.domain.catalogue import Names, require_rows
+from aisle.errors import AisleError, DataError
+from aisle.flows.asks import Ask
+from aisle.flows.degraded import Degraded
+from aisle.flows.stages import Stages
+from aisle.settings import PlacementConfig
+
+STATE_BY = 0.2
+"""Share of the time for the answer by which the users' states must be there."""
+
+
+def understand(
+    placement: str,
+    config: PlacementConfig,
+    asks: Sequence[Ask],
+    queries: Sequence[Query | AisleError | None],
+    stages: Stages,
+    degraded: Degraded,
+) -> list[Request | AisleError]:
+    """A request for each ask, or what is wrong with it."""
+    now_ms = stages.clock()
+    user_ids = [ask.user_id for ask in asks]
+    states = degraded.attempt(
+        "user-state",
+        STATE_BY,
+        lambda: stages.states.read(user_ids),
+        otherwise=lambda: [UserState.empty(user_id) for user_id in user_ids],
+    )
+    understood: list[Request | AisleError] = []
+    for ask, query, state in zip(asks, queries, states, strict=True):
+        try:
+            if isinstance(query, AisleError):
+                raise query
+            understood.append(_request(placement, config, ask, query, state, now_ms, stages, degraded))
+        except AisleError as error:
+            understood.append(error)
+    return understood
+
+
+def _request(
+    placement: str,
+    config: PlacementConfig,
+    ask: Ask,
+    query: Query | None,
+    state: UserState,
+    now_ms: int,
+    stages: Stages,
+    degraded: Degraded,
+) -> Request:
+    filters = limits(ask.filters, config)
+    check_names(filters, stages.catalogue)
+    anchors = require_rows(stages.catalogue, ask.item_ids)
+    nothing = np.zeros(0, dtype=np.bool_), anchors
+    allowed, excluded = degraded.guard(
+        "eligibility",
+        lambda: (stages.rules.allowed(filters, now_ms), stages.rules.excluded(filters, state)),
+        otherwise=lambda: nothing,  # what may be shown is not known, so nothing is
+    )
+    return Request(
+        placement=placement,
+        now_ms=now_ms,
+        state=state,
+        query=query,
+        anchor_rows=anchors,
+        allowed=allowed,
+        excluded_rows=np.union1d(excluded, anchors) if len(anchors) else excluded,
+        filters=filters,
+        context=ask.context,
+        size=size_of(ask, config),
+    )
+
+
+def limits(asked: Filters, config: PlacementConfig) -> Filters:
+    """The caller's filters inside the placement's: a caller can narrow a placement, never widen it."""
+    kinds = tuple(kind for kind in asked.kinds if kind in config.kinds) if asked.kinds else config.kinds
+    if not kinds:
+        wanted = ", ".join(kind.value for kind in asked.kinds)
+        shown = ", ".join(kind.value for kind in config.kinds)
+        raise DataError(f"kinds {wanted} are not shown in this placement; it shows {shown}", field="kinds")
+    return replace(
+        asked,
+        kinds=kinds,
+        has_seen=asked.has_seen and config.has_seen,
+        has_bought=asked.has_bought and config.has_bought,
+        is_in_stock_only=asked.is_in_stock_only or config.is_in_stock_only,
+    )
+
+
+def check_names(filters: Filters, catalogue: Catalogue) -> None:
+    """Raises ``DataError`` for a category, brand or seller that no item has, naming the closest that one has."""
+    _check("category", "categories", filters.categories, catalogue.categories)
+    _check("brand", "brands", filters.brands, catalogue.brands)
+    _check("seller", "sellers", filters.sellers, catalogue.sellers)
+
+
+def _check(what: str, field: str, wanted: Iterable[str], names: Names) -> None:
+    for name in wanted:
+        if names.find(name) == NO_VALUE:
+            hint = _closest(name, names.values)
+            meant = f" Did you mean {hint!r}?" if hint else ""
+            raise DataError(f"no item has the {what} {name!r}.{meant}", field=field)
+
+
+def _closest(name: str, known: Sequence[str]) -> str | None:
+    """The known name most like ``name``, capitals aside; for a path also one that only ends like it."""
+    folded = {value.casefold(): value for value in reversed(known)}
+    lowered = name.casefold()
+    ends = min((value for value in folded if value.endswith(f" > {lowered}")), key=len, default=None)
+    close = difflib.get_close_matches(lowered, folded, n=1, cutoff=0.6)
+    found = ends or (close[0] if close else None)
+    return None if found is None else folded[found]
+
+
+def size_of(ask: Ask, config: PlacementConfig) -> int:
+    """How many items are wanted; at most 1,000."""
+    if ask.size is None:
+        return config.size
+    if not isinstance(ask.size, int) or not 1 <= ask.size <= 1000:
+        raise DataError(f"size is {ask.size!r}; allowed are 1 to 1000", field="size")
+    return ask.size
