@@ -1,0 +1,131 @@
+"""What a list can be narrowed to, as links: chips of what is chosen, and facets with their counts.
+
+Enters: a choice and the shop's counts over what it found. Leaves: labels and addresses in the visitor's language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aisle.domain import Facet, Facets, Item
+from aisle.serving.html import Words, price
+from aisle.serving.storefront.choice import SORTS, Choice
+
+BETWEEN = " > "
+MOST_ROOTS, MOST_CHILDREN, MOST_BRANDS = 8, 10, 10
+
+
+@dataclass(frozen=True)
+class Link:
+    """One thing to choose: what it says, where it leads, how many items are behind it, whether it is chosen."""
+
+    label: str
+    address: str
+    n_items: int | None = None
+    is_chosen: bool = False
+    below: Sequence[Link] = ()
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Everything beside a list page's cards."""
+
+    chips: Sequence[Link]
+    categories: Sequence[Link]
+    brands: Sequence[Link]
+    stock: Link | None
+    sorts: Sequence[Link]
+    lowest: str | None
+    highest: str | None
+
+
+def narrowing(choice: Choice, facets: Facets | None, words: Words, currency: str, *, has_stock: bool) -> Narrowing:
+    """Links of the page that ``choice`` describes; ``has_stock``: its list shows what cannot be bought too."""
+    counted = facets or Facets()
+    lowest, highest = counted.lowest_price_minor, counted.highest_price_minor
+    return Narrowing(
+        chips=_chips(choice, words, currency),
+        categories=_categories(choice, counted.categories, words, currency),
+        brands=_brands(choice, counted.brands, words, currency),
+        stock=Link(
+            words("in_stock_only"),
+            choice.address(currency, is_in_stock_only=not choice.is_in_stock_only),
+            counted.n_in_stock,
+            choice.is_in_stock_only,
+        )
+        if has_stock
+        else None,
+        sorts=[
+            Link(words(f"sort_{sort}"), choice.address(currency, sort=sort), is_chosen=choice.sort == sort)
+            for sort in SORTS
+        ],
+        lowest=None if lowest is None else price(lowest, currency, words.language),
+        highest=None if highest is None else price(highest, currency, words.language),
+    )
+
+
+def trail(item: Item, words: Words, currency: str) -> list[Link]:
+    """The categories of an item from the root down."""
+    return [
+        Link(words.name(name), Choice(category=BETWEEN.join(item.category[: depth + 1])).address(currency))
+        for depth, name in enumerate(item.category)
+    ]
+
+
+def last_name(path: str, words: Words) -> str:
+    """The name of the deepest category of ``path``."""
+    return words.name(path.rpartition(BETWEEN)[2])
+
+
+def _chips(choice: Choice, words: Words, currency: str) -> list[Link]:
+    chips = [
+        Link(words.name(brand), choice.address(currency, brands=tuple(b for b in choice.brands if b != brand)))
+        for brand in choice.brands
+    ]
+    if choice.category:
+        chips.insert(0, Link(last_name(choice.category, words), choice.address(currency, category=None)))
+    low, high = (None if m is None else price(m, currency, words.language) for m in (choice.low, choice.high))
+    if low or high:
+        key = "price_between" if low and high else "price_from" if low else "price_to"
+        chips.append(Link(words(key, low=low, high=high), choice.address(currency, low=None, high=None)))
+    if choice.is_in_stock_only:
+        chips.append(Link(words("in_stock_only"), choice.address(currency, is_in_stock_only=False)))
+    return chips
+
+
+def _categories(choice: Choice, facets: Sequence[Facet], words: Words, currency: str) -> list[Link]:
+    """The roots, the chosen one (the first one of few) opened down to what lies below the choice."""
+    roots = [facet for facet in facets if BETWEEN not in facet.value][:MOST_ROOTS]
+    opened = choice.category or (roots[0].value if len(roots) == 1 else "")
+
+    def link(facet: Facet) -> Link:
+        is_open = opened == facet.value or opened.startswith(facet.value + BETWEEN)
+        below = [inner for inner in facets if inner.value.rpartition(BETWEEN)[0] == facet.value] if is_open else []
+        return Link(
+            last_name(facet.value, words),
+            choice.address(currency, category=facet.value),
+            facet.n_items,
+            choice.category == facet.value,
+            [link(inner) for inner in below[:MOST_CHILDREN]],
+        )
+
+    return [link(facet) for facet in roots]
+
+
+def _brands(choice: Choice, facets: Sequence[Facet], words: Words, currency: str) -> list[Link]:
+    chosen = set(choice.brands)
+    return [
+        Link(
+            words.name(facet.value),
+            choice.address(
+                currency,
+                brands=tuple(b for b in choice.brands if b != facet.value)
+                if facet.value in chosen
+                else (*choice.brands, facet.value),
+            ),
+            facet.n_items,
+            facet.value in chosen,
+        )
+        for facet in facets[:MOST_BRANDS]
+    ]
