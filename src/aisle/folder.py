@@ -69,6 +69,16 @@ class ShopFolder:
         """Refusal reports of imports, one JSONL file each."""
         return self.root / "refusals"
 
+    @property
+    def pictures(self) -> Path:
+        """Pictures of items whose ``image`` is a path below here, such as ``pictures/kettle.svg``."""
+        return self.root / "pictures"
+
+    @property
+    def names(self) -> Path:
+        """``names.toml``: names of categories, brands and attributes in other languages, for the shop page."""
+        return self.root / "names.toml"
+
     def read_settings(self) -> Settings:
         """The checked settings; raises ``ConfigError`` when this is not a shop or a setting is wrong."""
         return Settings.read(self.settings)

@@ -165,6 +165,16 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
         sources=("lexical", "semantic"),
         fusion=FusionConfig(method="scaled", weights={"lexical": 1.0, "semantic": 0.5}),
         kinds=tuple(ItemKind),
+        is_in_stock_only=False,
+    ),
+    "browse": PlacementConfig(
+        sources=("linear", "popular"),
+        fusion=FusionConfig(method="scaled", weights={"linear": 0.5, "popular": 1.0}),
+        backfill=("new_arrivals",),
+        kinds=tuple(ItemKind),
+        size=24,
+        n_candidates=1_000,
+        is_in_stock_only=False,
     ),
     "recommended-for-you": PlacementConfig(
         sources=("linear", "item_neighbours", "popular", "trending", "new_arrivals"),

@@ -20,6 +20,8 @@ from aisle.shop import Shop, now_ms
 from aisle.simulation import SimulatedShop, SimulationConfig, simulate
 
 DAY_MS = 86_400_000
+MOST_PICTURES = 20_000
+"""A larger shop shows letters in their stead: so many small files would take longer than all the rest."""
 QUERIES = ("waterproof walking boots", "保温杯", "gift for a coffee lover")
 
 
@@ -77,6 +79,9 @@ def fill(shop: Shop, world: SimulatedShop, bars: Bars) -> None:
     for table in world.events():
         n_events += shop.add_events(table).n_new
         bars("events", n_events)
+    world.write_names(shop.folder.names)
+    if n_items <= MOST_PICTURES:
+        world.write_pictures(shop.folder.root)
     out.print(f"   {n_items:,} items, {n_events:,} events", highlight=False)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import orjson
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,10 +28,17 @@ from aisle.simulation.shelves import Shelves
 from aisle.simulation.truth import Truth
 from aisle.simulation.users import Population, draw_population
 from aisle.simulation.visitors import Visitors
-from aisle.simulation.vocabulary import Vocabulary, read_vocabulary
+from aisle.simulation.vocabulary import Vocabulary, Word, read_vocabulary
 from aisle.simulation.wording import describe_products, item_ids
 
 DAYS_BETWEEN_ARRANGEMENTS = 7
+ATTRIBUTE_NAMES = (
+    Word("colour", "颜色"),
+    Word("material", "材质"),
+    Word("size", "规格"),
+    Word("feature", "特点"),
+    Word("discount percent", "折扣（%）"),
+)
 
 
 class SimulatedShop:
@@ -123,6 +131,28 @@ class SimulatedShop:
         if waiting:
             yield EventTable.concat(waiting)
 
+    def names(self) -> dict[str, str]:
+        """Chinese for every English name of a category, brand, attribute or value of one that its items bear."""
+        words = self.vocabulary
+        named = [
+            *words.departments,
+            *(leaf.name for leaf in words.leaves),
+            *(size for leaf in words.leaves for size in leaf.sizes),
+            *(spelling for feature in words.features for spelling in feature[:1]),
+            *words.materials,
+            *words.colours,
+            *words.brand_names(np.unique(self.assortment.brand[self.assortment.brand >= 0])),
+            *ATTRIBUTE_NAMES,
+        ]
+        return {word.en: word.zh for word in named}
+
+    def write_names(self, file: Path) -> int:
+        """Write ``names`` as a shop's ``names.toml``; returns how many."""
+        names = self.names()
+        lines = [f"{_quoted(english)} = {_quoted(chinese)}" for english, chinese in names.items()]
+        file.write_text("\n".join(["[zh]", *lines, ""]), encoding="utf-8")
+        return len(names)
+
     def picture(self, item_row: int) -> str:
         """The item's picture as SVG; the item's ``image`` names the file it belongs into."""
         return draw_picture(self.vocabulary, self.assortment, item_row)
@@ -135,6 +165,10 @@ class SimulatedShop:
         for row in rows.tolist():
             (folder / "pictures" / f"{ids[row]}.svg").write_text(self.picture(row), encoding="utf-8")
         return len(rows)
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()  # a JSON string is a TOML string too
 
 
 def simulate(size: str | SimulationConfig = "small", seed: int = 0) -> SimulatedShop:
