@@ -5,15 +5,18 @@ A test checks every kind of answer against its schema.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import orjson
 from starlette.responses import Response as HttpResponse
 
-from aisle.contracts import Appended
-from aisle.domain import Explanation, Facets, Item, Reason, Refusal, Response, Slate
+from aisle import wire
+from aisle.contracts import Appended, Listed
+from aisle.domain import Document, Event, Explanation, Facets, Item, Reason, Refusal, Response, Slate, User
 from aisle.serving.problems import refusal_of
+
+T = TypeVar("T")
 
 JSON = "application/json"
 
@@ -49,7 +52,7 @@ def answer_of(
     if items is not None:
         for entry in listed:
             item = items.get(entry["item_id"])
-            entry["item"] = None if item is None else item_of(item)
+            entry["item"] = None if item is None else item_of(item, with_cost=False)
     if explanation is not None:
         answer["language"] = explanation.language
         for entry, slot in zip(listed, explanation.slots, strict=True):
@@ -117,9 +120,9 @@ def slate_of(slate: Slate) -> dict[str, Any]:
     }
 
 
-def item_of(item: Item) -> dict[str, Any]:
-    """``wire.Item``."""
-    return {
+def item_of(item: Item, *, with_cost: bool = True) -> dict[str, Any]:
+    """``wire.ListedItem``; what the shop pays is left out of lists that a page may show."""
+    told = {
         "item_id": item.item_id,
         "texts": [
             {"language": text.language, "title": text.title, "description": text.description} for text in item.texts
@@ -130,7 +133,6 @@ def item_of(item: Item) -> dict[str, Any]:
         "attributes": item.attributes,
         "price_minor": item.price_minor,
         "currency": item.currency,
-        "cost_minor": item.cost_minor,
         "stock": item.stock,
         "seller": item.seller,
         "image": item.image,
@@ -139,6 +141,36 @@ def item_of(item: Item) -> dict[str, Any]:
         "ends_ms": item.ends_ms,
         "is_available": item.is_available,
     }
+    return {**told, "cost_minor": item.cost_minor} if with_cost else told
+
+
+def user_of(user: User) -> dict[str, Any]:
+    """``wire.ListedUser``."""
+    return {
+        "user_id": user.user_id,
+        "gender": user.gender,
+        "age_band": user.age_band,
+        "region": user.region,
+        "language": user.language,
+        "platforms": user.platforms,
+        "attributes": user.attributes,
+        "created_ms": user.created_ms,
+    }
+
+
+def event_of(event: Event) -> dict[str, Any]:
+    """``wire.ListedEvent``."""
+    return {name: getattr(event, name) for name in wire.ListedEvent.model_fields}
+
+
+def document_of(document: Document) -> dict[str, Any]:
+    """``wire.ListedDocument``."""
+    return {name: getattr(document, name) for name in wire.ListedDocument.model_fields}
+
+
+def page_of(listed: Listed[T], told: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """``wire.Page`` of rows as ``told`` writes them."""
+    return {"rows": [told(row) for row in listed.rows], "cursor": listed.cursor}
 
 
 def written_of(appended: Appended, refusals: Sequence[Refusal] = (), n_left_out: int = 0) -> dict[str, Any]:

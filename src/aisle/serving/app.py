@@ -12,10 +12,13 @@ from fastapi import FastAPI
 from aisle.serving.context import Serving
 from aisle.serving.describing import openapi_of
 from aisle.serving.problems import answer_with_problems
-from aisle.serving.routes import asking
+from aisle.serving.routes import asking, filling, operating, records
 
 TAGS = [
     {"name": "Asking", "description": "Lists for queries, users, items and baskets."},
+    {"name": "Filling", "description": "Events, items, users and documents: one or many, safe to send again."},
+    {"name": "Reading back", "description": "What the shop holds, and why a list was as it was."},
+    {"name": "Operating", "description": "Training, models, and how the shop is."},
 ]
 DESCRIPTION = """\
 Search and recommendations of one shop. Bodies are JSON; fields that are not described are refused. Every list has a
@@ -38,7 +41,7 @@ def create_app(serving: Serving) -> FastAPI:
     app.state.serving = serving
     app.openapi = partial(openapi_of, app)
     answer_with_problems(app)
-    for router in (asking.router,):
+    for router in (asking.router, filling.router, records.router, operating.router):
         # Straight into one flat list: a router inside a router would be searched again on every request.
         app.router.routes.extend(router.routes)
     return app

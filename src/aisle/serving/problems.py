@@ -48,6 +48,7 @@ PRIVACY = Kind("privacy", 403, "This is not given out")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing")
 NO_METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
 NOT_READY = Kind("not-ready", 409, "Something must be done first")
+BUSY = Kind("busy", 409, "Something else must end first")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
 MEDIA = Kind("unsupported-media-type", 415, "The body must be JSON")
 INVALID = Kind("invalid", 422, "The request is not valid")
@@ -56,8 +57,8 @@ TOO_MANY = Kind("too-many-requests", 429, "Too many requests")
 INTERNAL = Kind("internal", 500, "The server failed")
 UNAVAILABLE = Kind("unavailable", 503, "Not available at this moment")
 KINDS: tuple[Kind, ...] = (
-    UNREADABLE, UNAUTHORISED, FORBIDDEN, PRIVACY, NOT_FOUND, NO_METHOD, NOT_READY, TOO_LARGE, MEDIA, INVALID, REFUSED,
-    TOO_MANY, INTERNAL, UNAVAILABLE,
+    UNREADABLE, UNAUTHORISED, FORBIDDEN, PRIVACY, NOT_FOUND, NO_METHOD, NOT_READY, BUSY, TOO_LARGE, MEDIA, INVALID,
+    REFUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
 )  # fmt: skip
 
 
@@ -104,6 +105,11 @@ def problem_of(error: AisleError) -> Problem:
 
 def problem_response(request: Request, problem: Problem) -> Response:
     """The document of ``problem`` as an answer to ``request``."""
+    return Response(orjson.dumps(document_of(request, problem)), problem.kind.status, problem.headers, MEDIA_TYPE)
+
+
+def document_of(request: Request, problem: Problem) -> dict[str, Any]:
+    """``wire.Problem``."""
     document: dict[str, Any] = {
         "type": problem.kind.type,
         "title": problem.kind.title,
@@ -118,8 +124,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
         "refusals": None if problem.refusals is None else [refusal_of(refusal) for refusal in problem.refusals],
         "request_id": getattr(request.state, "request_id", None),
     }
-    document |= {name: value for name, value in optional.items() if value is not None}
-    return Response(orjson.dumps(document), problem.kind.status, problem.headers, MEDIA_TYPE)
+    return document | {name: value for name, value in optional.items() if value is not None}
 
 
 def refusal_of(refusal: Refusal) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import ConfigDict
 
-from aisle.wire.records import Item
+from aisle.wire.problems import Problem
+from aisle.wire.records import ListedItem
 from aisle.wire.values import Told
 
 
@@ -28,7 +29,7 @@ class AnswerItem(Told):
     """Score of every source that knew the item."""
     outcomes: dict[str, float]
     """What is expected: probabilities of a click and a purchase, revenue and margin; empty without a trained ranker."""
-    item: Item | None = None
+    item: ListedItem | None = None
     """The item's record, with `with_items`."""
     reasons: tuple[Reason, ...] | None = None
     """Why it stands here, strongest first, with `explain`."""
@@ -95,9 +96,9 @@ class Answer(Told):
 
 
 class Answers(Told):
-    """One answer for each question, in their order."""
+    """One answer for each question, in their order; a question that cannot be answered has its problem there."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[Answer | Problem, ...]
 
 
 class Suggestion(Told):

@@ -6,7 +6,19 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from aisle.wire.values import MOST_ASKS, Asked, Id, Kind, Language, Line, MinorUnits, Name, Size
+from aisle.wire.values import (
+    MOST_ASKS,
+    Asked,
+    EventFormat,
+    Id,
+    Kind,
+    Language,
+    Line,
+    MinorUnits,
+    Name,
+    RecordFormat,
+    Size,
+)
 
 Names = Annotated[tuple[Line, ...], Field(max_length=100)]
 
@@ -176,3 +188,19 @@ class EventListQuery(ListQuery):
 
     user_id: Id | None = None
     """Only the events of this user."""
+
+
+class EventForm(Asked):
+    """How events are written."""
+
+    format: EventFormat = "auto"
+    """`aisle` is our own form; `ga4`, `google-retail` and `gorse` are taken as those systems write them. `auto` tells
+    them apart by the keys of the first record."""
+
+
+class RecordForm(Asked):
+    """How records are written."""
+
+    format: RecordFormat = "auto"
+    """`aisle` is our own form; `google-retail` and `gorse` are taken as those systems write them. `auto` tells them
+    apart by the keys of the first record."""

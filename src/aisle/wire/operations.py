@@ -61,7 +61,8 @@ class Model(Told):
     """A model and its versions, oldest first."""
 
     name: str
-    kind: str
+    kind: str | None
+    """What it is made of; null before its first training."""
     versions: tuple[ModelVersion, ...]
 
 

@@ -11,7 +11,8 @@ from aisle.wire.values import Asked, Currency, EventName, Id, Kind, Language, Li
 Row = TypeVar("Row")
 Tag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Attributes = dict[
-    Annotated[str, Field(min_length=1, max_length=200)], Annotated[tuple[Line, ...], Field(max_length=100)]
+    Annotated[str, Field(min_length=1, max_length=200)],
+    Annotated[tuple[Line, ...], Field(strict=False, max_length=100)],
 ]
 Block = Annotated[str, Field(max_length=200_000)]
 
@@ -50,11 +51,11 @@ class Item(Asked):
 
     item_id: Id
     """Your own identifier; an item sent again under it replaces the one before."""
-    texts: Annotated[tuple[ItemText, ...], Field(min_length=1, max_length=50)]
+    texts: Annotated[tuple[ItemText, ...], Field(strict=False, min_length=1, max_length=50)]
     """Title and description, one entry a language, the main language first."""
     kind: Kind = "product"
     brand: Line | None = None
-    category: Annotated[tuple[Line, ...], Field(max_length=20)] = ()
+    category: Annotated[tuple[Line, ...], Field(strict=False, max_length=20)] = ()
     """Path, root first."""
     attributes: Attributes = Field(default_factory=dict)
     """Values by name, such as colour or size."""
@@ -89,7 +90,7 @@ class User(Asked):
     age_band: Line | None = None
     region: Line | None = None
     language: Language | None = None
-    platforms: Annotated[tuple[Line, ...], Field(max_length=50)] = ()
+    platforms: Annotated[tuple[Line, ...], Field(strict=False, max_length=50)] = ()
     attributes: Attributes = Field(default_factory=dict)
     created_ms: TimeMs | None = None
 
@@ -111,7 +112,11 @@ class Event(Asked):
                     "currency": "USD",
                     "basket_id": "b-77",
                 },
-            ]
+            ],
+            "anyOf": [
+                {"required": ["item_id"], "properties": {"item_id": {"type": "string"}}},
+                {"properties": {"type": {"const": "search"}}},
+            ],
         }
     )
 
@@ -252,11 +257,66 @@ class ListedEvent(Told):
     region: str | None
 
 
-class ItemPage(Page[Item]):
+class ListedText(Told):
+    """The words of an item in one language, as they are stored."""
+
+    language: str
+    title: str
+    description: str
+
+
+class ListedItem(Told):
+    """An item as it is stored; sent to `POST /v1/items` it changes nothing."""
+
+    item_id: str
+    texts: tuple[ListedText, ...]
+    kind: Kind
+    brand: str | None
+    category: tuple[str, ...]
+    attributes: dict[str, tuple[str, ...]]
+    price_minor: int | None
+    currency: str | None
+    cost_minor: int | None = None
+    """Left out where items come with a list."""
+    stock: int | None
+    seller: str | None
+    image: str | None
+    created_ms: int | None
+    starts_ms: int | None
+    ends_ms: int | None
+    is_available: bool
+
+
+class ListedUser(Told):
+    """A profile as it is stored."""
+
+    user_id: str
+    gender: str | None
+    age_band: str | None
+    region: str | None
+    language: str | None
+    platforms: tuple[str, ...]
+    attributes: dict[str, tuple[str, ...]]
+    created_ms: int | None
+
+
+class ListedDocument(Told):
+    """A document as it is stored."""
+
+    document_id: str
+    title: str
+    text: str
+    kind: str
+    language: str
+    url: str | None
+    updated_ms: int | None
+
+
+class ItemPage(Page[ListedItem]):
     """Items in the order of their arrival."""
 
 
-class UserPage(Page[User]):
+class UserPage(Page[ListedUser]):
     """Profiles by id."""
 
 
@@ -264,5 +324,5 @@ class EventPage(Page[ListedEvent]):
     """Events, newest arrival first."""
 
 
-class DocumentPage(Page[Document]):
+class DocumentPage(Page[ListedDocument]):
     """Documents by id."""

@@ -71,4 +71,4 @@ EventName = Literal[
     "review",
 ]
 EventFormat = Literal["auto", "aisle", "ga4", "google-retail", "gorse"]
-RecordFormat = Literal["aisle", "google-retail", "gorse"]
+RecordFormat = Literal["auto", "aisle", "google-retail", "gorse"]

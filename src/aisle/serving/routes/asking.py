@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,18 +13,21 @@ from starlette.responses import Response
 from aisle import wire
 from aisle.domain import NO_VALUE, Context, Filters
 from aisle.domain import Response as ShopResponse
+from aisle.errors import AisleError, ConfigError, DataError
 from aisle.flows.asks import Ask
 from aisle.serving.answers import answer_of, json_response
 from aisle.serving.context import serving_of
 from aisle.serving.describing import operation
 from aisle.serving.languages import language_of
-from aisle.serving.problems import NOT_FOUND, NOT_READY, Problem
+from aisle.serving.problems import NOT_FOUND, NOT_READY, Problem, document_of, problem_of
 from aisle.serving.reading import read_body, read_query
 from aisle.shop import ANYTHING, ANYWHERE, Shop
 from aisle.wire.asks import Ask as AskBody
 
 router = APIRouter(prefix="/v1", tags=["Asking"])
 
+Found = ShopResponse | AisleError
+"""An answer, or why there is none."""
 NO_FILTERS = wire.Filters()
 NO_CONTEXT = wire.Context()
 BASKET, SIMILAR = "frequently-bought-together", "similar-items"
@@ -124,45 +128,69 @@ async def suggest(request: Request) -> Response:
 
 
 async def _answering(request: Request, ask: Any, bodies: Sequence[AskBody], *, is_batch: bool = False) -> Any:
-    """Ask the shop beside the event loop, and make the answers there too."""
+    """Ask the shop beside the event loop, and make the answers there too.
+
+    In a batch, a wrong question spoils no other: its problem stands in its place.
+    """
     serving = serving_of(request)
     language = language_of(request, serving.shop.settings.shop.languages) if any(b.explain for b in bodies) else None
 
     def work() -> Any:
-        answers = _answers(serving.shop, bodies, ask(serving.shop, bodies), language)
+        found = ask(serving.shop, bodies)
+        if not is_batch and isinstance(found[0], AisleError):
+            raise found[0]
+        answers = _answers(request, serving.shop, bodies, found, language)
         return {"answers": answers} if is_batch else answers[0]
 
     return await serving.answering.run(work)
 
 
-def _search(shop: Shop, bodies: Sequence[wire.SearchAsk]) -> list[ShopResponse]:
-    return shop.ask_search([_ask(body, text=body.query) for body in bodies])
+def _search(shop: Shop, bodies: Sequence[wire.SearchAsk]) -> list[Found]:
+    return _each([_ask(body, text=body.query) for body in bodies], shop.try_search)
 
 
-def _recommend(shop: Shop, bodies: Sequence[wire.RecommendAsk]) -> list[ShopResponse]:
+def _recommend(shop: Shop, bodies: Sequence[wire.RecommendAsk]) -> list[Found]:
     """The answers in the order of ``bodies``, those of one placement asked together."""
-    found: dict[int, ShopResponse] = {}
+    found: dict[int, Found] = {}
     for placement in dict.fromkeys(body.placement for body in bodies):
         places = [place for place, body in enumerate(bodies) if body.placement == placement]
         asks = [_ask(bodies[place], item_ids=bodies[place].item_ids) for place in places]
-        found |= zip(places, shop.ask_recommend(placement, asks), strict=True)
+        try:
+            answers = _each(asks, partial(shop.try_recommend, placement))
+        except ConfigError as error:  # there is no such placement
+            answers = [error] * len(asks)
+        found |= zip(places, answers, strict=True)
     return [found[place] for place in range(len(bodies))]
 
 
-def _complete_basket(shop: Shop, bodies: Sequence[wire.BasketAsk]) -> list[ShopResponse]:
-    return shop.ask_recommend(BASKET, [_ask(body, item_ids=body.item_ids) for body in bodies])
+def _complete_basket(shop: Shop, bodies: Sequence[wire.BasketAsk]) -> list[Found]:
+    return _each([_ask(body, item_ids=body.item_ids) for body in bodies], partial(shop.try_recommend, BASKET))
 
 
 def _similar_to(item_id: str) -> Any:
-    def ask(shop: Shop, bodies: Sequence[AskBody]) -> list[ShopResponse]:
+    def ask(shop: Shop, bodies: Sequence[AskBody]) -> list[Found]:
         if shop.live.stages.catalogue.row(item_id) == NO_VALUE:
             raise Problem(NOT_FOUND, f"there is no item {item_id[:200]!r}", field="item_id")
-        return shop.ask_recommend(SIMILAR, [_ask(body, item_ids=(item_id,)) for body in bodies])
+        return _each([_ask(body, item_ids=(item_id,)) for body in bodies], partial(shop.try_recommend, SIMILAR))
 
     return ask
 
 
-def _ask(body: AskBody, *, text: str | None = None, item_ids: tuple[str, ...] = ()) -> Ask:
+def _each(asks: Sequence[Ask | DataError], answer: Callable[[list[Ask]], Sequence[Found]]) -> list[Found]:
+    """The answers of the asks that could be made, and the errors of the others in their places."""
+    answers = iter(answer([ask for ask in asks if isinstance(ask, Ask)]))
+    return [next(answers) if isinstance(ask, Ask) else ask for ask in asks]
+
+
+def _ask(body: AskBody, *, text: str | None = None, item_ids: tuple[str, ...] = ()) -> Ask | DataError:
+    """The question in the shop's words, or what is wrong with its filters."""
+    try:
+        return _worded(body, text, item_ids)
+    except DataError as error:
+        return error
+
+
+def _worded(body: AskBody, text: str | None, item_ids: tuple[str, ...]) -> Ask:
     filters, context = body.filters, body.context
     return Ask(
         user_id=body.user_id,
@@ -176,20 +204,22 @@ def _ask(body: AskBody, *, text: str | None = None, item_ids: tuple[str, ...] = 
 
 
 def _answers(
-    shop: Shop, bodies: Sequence[AskBody], responses: Sequence[ShopResponse], language: str | None
+    request: Request, shop: Shop, bodies: Sequence[AskBody], found: Sequence[Found], language: str | None
 ) -> list[dict[str, Any]]:
     wanted = {
         item_id
-        for body, response in zip(bodies, responses, strict=True)
-        if body.with_items
+        for body, response in zip(bodies, found, strict=True)
+        if body.with_items and isinstance(response, ShopResponse)
         for item_id in response.item_ids
     }
     items = {item.item_id: item for item in shop.read_items(list(wanted))} if wanted else {}
     return [
-        answer_of(
+        document_of(request, problem_of(response))
+        if isinstance(response, AisleError)
+        else answer_of(
             response,
             items if body.with_items else None,
             shop.explain(response.slate.slate_id, body.context.language or language) if body.explain else None,
         )
-        for body, response in zip(bodies, responses, strict=True)
+        for body, response in zip(bodies, found, strict=True)
     ]

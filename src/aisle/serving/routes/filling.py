@@ -1,0 +1,216 @@
+"""Writes: events, items, users and documents, one or many; good rows go in, bad ones come back as refusals.
+
+Every write may be sent again: an event is stored once under its ``event_id``, other records replace themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic_core
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aisle import wire
+from aisle.contracts import Appended
+from aisle.domain import DocumentTable, EventTable, ItemTable, Refusal, UserTable
+from aisle.ingest import accept_records
+from aisle.ingest.cleaning import AnyTable, CleaningConfig
+from aisle.serving import acceptance
+from aisle.serving.answers import json_response, written_of
+from aisle.serving.context import serving_of
+from aisle.serving.describing import operation
+from aisle.serving.foreign import EVENT_FORMS, ITEM_FORMS, USER_FORMS, form_of, records_in
+from aisle.serving.problems import INVALID, REFUSED, UNREADABLE, Problem
+from aisle.serving.reading import json_bytes, read_query
+from aisle.shop import Shop
+from aisle.wire.values import MOST_ROWS
+
+router = APIRouter(prefix="/v1", tags=["Filling"])
+
+SMALL_BYTES = 4_096
+"""A body up to this size is read at once; a larger one beside the event loop."""
+NOTHING = Appended(0, 0)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a body held."""
+
+    table: AnyTable
+    refusals: Sequence[Refusal]
+    n_left_out: int = 0
+
+
+def _one_or_many(name: str) -> dict[str, Any]:
+    one = {"$ref": f"#/components/schemas/{name}"}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": MOST_ROWS}]}
+
+
+@router.post(
+    "/events",
+    **operation(
+        "Record events",
+        wire.Written,
+        role="write",
+        body_schema=_one_or_many("Event"),
+        query=wire.EventForm,
+        problems=[REFUSED],
+    ),
+)
+async def add_events(request: Request) -> Response:
+    """One event or an array of them; when this answers they are stored durably, and the next list reflects them.
+
+    Send `slate_id` and `slot` of the answer that an event follows from. Sending an event again is harmless: with an
+    `event_id` it is stored once, and without one the same content at the same `time_ms` is stored once.
+
+    Bodies of other systems are taken as they are: rows of Google Analytics 4's export and bodies of its Measurement
+    Protocol, user events of Google Retail (one, or the body of `userEvents:import` with them inline), and feedback of
+    Gorse.
+    """
+    serving = serving_of(request)
+    query = read_query(request, wire.EventForm)
+    body = await json_bytes(request)
+    if len(body) <= SMALL_BYTES:
+        read = _read_events(body, query.format, serving.shop)
+    else:
+        read = await serving.answering.run_aside(_read_events, body, query.format, serving.shop)
+    appended = NOTHING
+    if len(read.table):
+        assert isinstance(read.table, EventTable)
+        appended = await serving.intake.add(read.table)
+    return _written(read, appended)
+
+
+@router.post(
+    "/items",
+    **operation(
+        "Add or replace items",
+        wire.Written,
+        role="write",
+        body_schema=_one_or_many("Item"),
+        query=wire.RecordForm,
+        problems=[REFUSED],
+    ),
+)
+async def add_items(request: Request) -> Response:
+    """One item or an array of them; when this answers they can be found and recommended.
+
+    An item replaces the one of the same id; an unchanged one changes nothing. Products of Google Retail and items of
+    Gorse are taken as they are.
+    """
+    return await _write(request, _read_items, lambda shop, table: shop.add_items(table))
+
+
+@router.post(
+    "/users",
+    **operation(
+        "Add or replace users",
+        wire.Written,
+        role="write",
+        body_schema=_one_or_many("User"),
+        query=wire.RecordForm,
+        problems=[REFUSED],
+    ),
+)
+async def add_users(request: Request) -> Response:
+    """One profile or an array of them; a profile replaces the one of the same id. Gorse's are taken as they are."""
+    return await _write(request, _read_users, lambda shop, table: shop.add_users(table))
+
+
+@router.post(
+    "/documents",
+    **operation(
+        "Add or replace documents",
+        wire.Written,
+        role="write",
+        body_schema=_one_or_many("Document"),
+        problems=[REFUSED],
+    ),
+)
+async def add_documents(request: Request) -> Response:
+    """One text of the shop or an array of them; a document replaces the one of the same id."""
+    return await _write(request, _read_documents, lambda shop, table: shop.add_documents(table))
+
+
+async def _write(request: Request, read: Any, append: Any) -> Response:
+    serving = serving_of(request)
+    form = read_query(request, wire.RecordForm).format if read is not _read_documents else "aisle"
+    body = await json_bytes(request)
+
+    def work() -> tuple[Read, Appended]:
+        found: Read = read(body, form, serving.shop)
+        return found, append(serving.shop, found.table) if len(found.table) else NOTHING
+
+    return _written(*await serving.answering.run_aside(work))
+
+
+def _written(read: Read, appended: Appended) -> Response:
+    if read.refusals and not len(read.table):
+        first = read.refusals[0]
+        n_rows = len({refusal.row for refusal in read.refusals})
+        detail = f"{first.field}: {first.value!r} in row {first.row}; allowed is {first.allowed}"
+        more = f" ({n_rows} rows were refused)" if n_rows > 1 else ""
+        raise Problem(REFUSED, detail + more, field=first.field, row=first.row, refusals=read.refusals[:1_000])
+    return json_response(written_of(appended, read.refusals[:1_000], read.n_left_out))
+
+
+def _read_events(body: bytes, form: str, shop: Shop) -> Read:
+    records = _records(body, shop)
+    found = form_of(records, EVENT_FORMS) if form == "auto" else form
+    if found != "aisle":
+        return _foreign(records, EVENT_FORMS, found, shop)
+    accepted = acceptance.accept(records, wire.Event, acceptance.events(shop.clock, _cleaning(shop)))
+    return Read(EventTable.from_rows(dict.fromkeys(accepted.rows)), accepted.refusals)
+
+
+def _read_items(body: bytes, form: str, shop: Shop) -> Read:
+    records = _records(body, shop)
+    found = form_of(records, ITEM_FORMS) if form == "auto" else form
+    if found != "aisle":
+        return _foreign(records, ITEM_FORMS, found, shop)
+    accepted = acceptance.accept(records, wire.Item, acceptance.items(_cleaning(shop)))
+    return Read(ItemTable.from_rows({item.item_id: item for item in accepted.rows}.values()), accepted.refusals)
+
+
+def _read_users(body: bytes, form: str, shop: Shop) -> Read:
+    records = _records(body, shop)
+    found = form_of(records, USER_FORMS) if form == "auto" else form
+    if found != "aisle":
+        return _foreign(records, USER_FORMS, found, shop)
+    accepted = acceptance.accept(records, wire.User, acceptance.user)
+    return Read(UserTable.from_rows({user.user_id: user for user in accepted.rows}.values()), accepted.refusals)
+
+
+def _read_documents(body: bytes, form: str, shop: Shop) -> Read:
+    accepted = acceptance.accept(_records(body, shop), wire.Document, acceptance.document)
+    documents = {document.document_id: document for document in accepted.rows}
+    return Read(DocumentTable.from_rows(documents.values()), accepted.refusals)
+
+
+def _records(body: bytes, shop: Shop) -> list[Any]:
+    """The records of a body. Raises ``Problem`` for what is not JSON, for none, and for too many."""
+    try:
+        document = pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem(UNREADABLE, f"Invalid JSON: {error}") from error
+    records = records_in(document, shop.clock())
+    if not 1 <= len(records) <= MOST_ROWS:
+        raise Problem(INVALID, f"{len(records)} records; allowed are 1 to {MOST_ROWS} in one request")
+    return records
+
+
+def _foreign(records: Sequence[Any], forms: Mapping[str, str | None], form: str, shop: Shop) -> Read:
+    mapping = forms.get(form)
+    if mapping is None:
+        raise Problem(INVALID, f"format {form!r} has no such records; known are {', '.join(forms)}", field="format")
+    rows = [record if isinstance(record, Mapping) else {} for record in records]
+    accepted = accept_records(rows, mapping, clock=shop.clock, config=_cleaning(shop))
+    return Read(accepted.table, accepted.refusals, accepted.n_left_out)
+
+
+def _cleaning(shop: Shop) -> CleaningConfig:
+    return CleaningConfig(currency=shop.settings.shop.currency)
