@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from aisle.storage.sqlite import Database, closed_error
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Any]
+JointWork = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 _MOST_WORKS = 512
 """Works in one transaction; bounds how long the first of them waits."""
@@ -30,7 +31,11 @@ _LEAST_PATIENCE_SECONDS = 0.05
 class _Ticket(Generic[Result]):
     """One caller's work and, later, what came of it."""
 
-    work: Callable[[Connection], Result]
+    work: Callable[[Connection], Result] | None
+    """What to do by itself, or"""
+    joint: JointWork | None
+    """what to do together with all others who want the same done with what they"""
+    given: Any
     deadline: float
     """When it gives up waiting for the database, on the clock of ``time.monotonic``."""
     is_hurried: bool
@@ -66,6 +71,14 @@ class GroupCommit:
         self._queue: list[_Ticket[Any]] = []
         self._is_led = self._is_closed = False
 
+    def run_jointly(self, work: JointWork, given: Any) -> Any:
+        """Like ``run``, but what all who wait have ``given`` for the same work is done in one call of it.
+
+        ``work`` takes what was given, in order, and returns a result for each. Should it fail, it is called again for
+        each by itself.
+        """
+        return self._wait_for(_Ticket(None, work, given, self._deadline(None), is_hurried=False))
+
     def run(self, work: Callable[[Connection], Result], patience_seconds: float | None = None) -> Result:
         """Do ``work`` inside a transaction and return its result once that is committed.
 
@@ -79,8 +92,13 @@ class GroupCommit:
             NotReadyError: ``close`` was called.
         """
         is_hurried = patience_seconds is not None
+        return self._wait_for(_Ticket(work, None, None, self._deadline(patience_seconds), is_hurried))
+
+    def _deadline(self, patience_seconds: float | None) -> float:
         seconds = self._database.busy_timeout_seconds if patience_seconds is None else patience_seconds
-        ticket = _Ticket(work, time.monotonic() + seconds, is_hurried)
+        return time.monotonic() + seconds
+
+    def _wait_for(self, ticket: _Ticket[Result]) -> Result:
         with self._turn:
             if self._is_closed:
                 raise closed_error()
@@ -164,15 +182,49 @@ class GroupCommit:
         with self._database.translating(), connection.begin():
             if not batch:
                 self._claim(own, batch)
-            if len(batch) == 1:
-                batch[0].result = batch[0].work(connection)
+            parts = _parts(batch)
+            if len(parts) == 1:
+                _do(connection, parts[0])
                 return
-            for ticket in batch:
-                try:
-                    with self._database.translating(), connection.begin_nested():
-                        ticket.result = ticket.work(connection)
-                except Exception as error:
-                    if not self._database.has_transaction(connection):
-                        raise  # a full disk takes back the whole transaction, not only this part
-                    ticket.error = error
-                    self._on_rollback()
+            for part in parts:
+                self._do_apart(connection, part)
+
+    def _do_apart(self, connection: Connection, part: list[_Ticket[Any]]) -> None:
+        """Do a part of the transaction so that its failing takes back nothing else."""
+        try:
+            with self._database.translating(), connection.begin_nested():
+                _do(connection, part)
+        except Exception as error:
+            if not self._database.has_transaction(connection):
+                raise  # a full disk takes back the whole transaction, not only this part
+            self._on_rollback()
+            if len(part) == 1:
+                part[0].error = error
+                return
+            for ticket in part:
+                self._do_apart(connection, [ticket])
+
+
+def _parts(batch: Sequence[_Ticket[Any]]) -> list[list[_Ticket[Any]]]:
+    """Tickets of the same joint work together, every other one by itself; in order of the first of each."""
+    parts: list[list[_Ticket[Any]]] = []
+    joint: dict[JointWork, list[_Ticket[Any]]] = {}
+    for ticket in batch:
+        if ticket.joint is None or ticket.joint not in joint:
+            parts.append([ticket])
+            if ticket.joint is not None:
+                joint[ticket.joint] = parts[-1]
+        else:
+            joint[ticket.joint].append(ticket)
+    return parts
+
+
+def _do(connection: Connection, part: Sequence[_Ticket[Any]]) -> None:
+    first = part[0]
+    if first.joint is None:
+        assert first.work is not None
+        first.result = first.work(connection)
+        return
+    results = first.joint(connection, [ticket.given for ticket in part])
+    for ticket, result in zip(part, results, strict=True):
+        ticket.result = result

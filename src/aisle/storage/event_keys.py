@@ -6,13 +6,17 @@ birthday bound a shop of a hundred million events has one chance in 3,700 that o
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from aisle.domain import EventTable
+from aisle.domain.tables import EVENT_COLUMNS
 
 _KEY_BYTES = 8
 _CONTENT_COLUMNS: dict[str, str] = {
@@ -56,6 +60,25 @@ def event_keys(events: EventTable) -> NDArray[np.int64]:
     return np.frombuffer(digests, dtype="<i8").astype(np.int64, copy=False)
 
 
+def row_keys(rows: Sequence[tuple[Any, ...]]) -> list[int]:
+    """The same keys for rows with the columns of ``EventTable``. Some five microseconds an event, nothing on top."""
+    texts = [_content_of(row) if row[_ID_PLACE] is None else b"id:" + row[_ID_PLACE].encode() for row in rows]
+    return [int.from_bytes(blake2b(text, digest_size=_KEY_BYTES).digest(), "little", signed=True) for text in texts]
+
+
+def _content_of(row: tuple[Any, ...]) -> bytes:
+    """What ``_content`` makes of a row."""
+    parts: list[bytes] = []
+    for place, letter in _CONTENT_PLACES:
+        value = row[place]
+        if value is not None:
+            if isinstance(value, float):
+                (value,) = _BITS_AS_NUMBER.unpack(_BITS.pack(value))
+            text = str(value).encode()
+            parts.append(b"%b%d:%b" % (letter, len(text), text))
+    return b"".join(parts)
+
+
 def _content(frame: pl.DataFrame) -> pl.Expr:
     """Each value that is there, marked with its column's letter and its length, so that no two contents read alike."""
     parts: list[pl.Expr] = []
@@ -72,3 +95,8 @@ def _content(frame: pl.DataFrame) -> pl.Expr:
         part = pl.concat_str(pl.lit(letter), text.str.len_bytes().cast(pl.String), pl.lit(":"), text)
         parts.append(part.fill_null(""))
     return pl.concat_str(parts)
+
+
+_BITS, _BITS_AS_NUMBER = struct.Struct("<d"), struct.Struct("<q")
+_ID_PLACE = list(EVENT_COLUMNS).index("event_id")
+_CONTENT_PLACES = [(list(EVENT_COLUMNS).index(name), letter.encode()) for name, letter in _CONTENT_COLUMNS.items()]

@@ -1,31 +1,27 @@
 """Events on their way into the database.
 
-Enters: ``EventTable``. Leaves: rows of ``events`` and of two lookups beside it: ``event_keys`` (is this event known?)
-and ``user_events`` (what did this user do?). Filling the lookups row by row would touch a random page for nearly every
-event, several kilobytes of writing for some twenty bytes. So a bulk import leaves its last rows out of both, the *tail*
-after ``ledger.indexed_seq``, and sorts the whole tail in at once when it has grown long. Readers look into the tail as
-well. Small appends leave no tail.
+Enters: ``PreparedEvents``. Leaves: rows of ``events`` and of two lookups beside it: ``event_keys`` (is this event
+known?) and ``user_events`` (what did this user do?). Filling the lookups row by row would touch a random page for
+nearly every event, several kilobytes of writing for some twenty bytes. So a bulk import leaves its last rows out of
+both, the *tail* after ``ledger.indexed_seq``, and sorts the whole tail in at once when it has grown long. Readers look
+into the tail as well. Small appends leave no tail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, insert, select
 
 from aisle.contracts import Appended
-from aisle.domain import EventTable
-from aisle.domain.tables import EVENT_COLUMNS
 from aisle.storage.codes import CodeBook
-from aisle.storage.event_keys import event_keys as keys_of
 from aisle.storage.ledger import Ledger
+from aisle.storage.prepared_events import PreparedEvents
 from aisle.storage.schema import event_keys, events, user_events, waiting_events
-from aisle.storage.sqlite import ABSENT_NUMBER, ABSENT_TEXT, insert_rows, rows_where_in
+from aisle.storage.sqlite import ABSENT_NUMBER, Compiled, insert_rows, rows_where_in
 
 SMALL_APPEND = 5_000
 """An append of at most so many events is found by the lookups at once."""
@@ -33,42 +29,6 @@ TAIL_LENGTH = 500_000
 """Events a bulk import may leave out of the lookups; more costs memory (8 bytes each) and slower reads."""
 _TAIL_SHARE = 16
 """In a large shop the tail may also grow to this fraction (one in so many) of all events."""
-
-_PLAIN = [name for name in EVENT_COLUMNS if name not in ("user_id", "item_id", "type")]
-
-
-@dataclass(frozen=True)
-class PreparedEvents:
-    """Events of one or several callers, with their keys, repeats removed: all that can be done before the write lock.
-
-    ``groups`` (n,) int64 says whose each event is, ``n_given`` how many each caller gave.
-    """
-
-    frame: pl.DataFrame
-    keys: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    n_given: Sequence[int]
-
-    @classmethod
-    def of(cls, tables: Sequence[EventTable]) -> PreparedEvents:
-        """Compute keys; of equal events the first stays, in the first group that has it."""
-        n_given = [len(table) for table in tables]
-        together = tables[0] if len(tables) == 1 else EventTable.concat(tables)
-        groups = np.repeat(np.arange(len(tables)), n_given)
-        keys = keys_of(together)
-        prepared = cls(together.frame, keys, groups, n_given)
-        _, first = np.unique(keys, return_index=True)
-        if len(first) == len(keys):
-            return prepared
-        is_first = np.zeros(len(keys), dtype=np.bool_)
-        is_first[first] = True
-        return prepared.where(is_first)
-
-    def where(self, wanted: NDArray[np.bool_]) -> PreparedEvents:
-        """Only the wanted ones."""
-        return PreparedEvents(
-            self.frame.filter(pl.Series(wanted)), self.keys[wanted], self.groups[wanted], self.n_given
-        )
 
 
 class Tail:
@@ -148,30 +108,23 @@ class EventWriter:
 
     def _insert(self, connection: Connection, ledger: Ledger, prepared: PreparedEvents) -> NDArray[np.bool_]:
         """Insert rows and give out codes and sequence numbers; returns which events wait for their item. (n,) bool"""
-        frame, n_new = prepared.frame, len(prepared.keys)
-        user_ids = frame["user_id"].unique(maintain_order=True)
-        code_of_user = self._codes.encode_users(connection, ledger, user_ids.to_list())
-        named = frame["item_id"].drop_nulls().unique(maintain_order=True).to_list()
+        n_new = len(prepared.keys)
+        user_ids, item_ids = prepared.values("user_id"), prepared.values("item_id")
+        code_of_user = self._codes.encode_users(connection, ledger, list(dict.fromkeys(user_ids)))
+        named = [item_id for item_id in dict.fromkeys(item_ids) if item_id is not None]
         known, unknown = self._codes.encode_items(connection, ledger, named)
         seqs = range(ledger.seq + 1, ledger.seq + 1 + n_new)
+        stored, absent = prepared.stored()
         columns: dict[str, Sequence[Any]] = {
             "seq": seqs,
             "event_key": prepared.keys.tolist(),
-            "user_code": list(map(code_of_user.__getitem__, frame["user_id"].to_list())),
-            "type": frame["type"].to_physical().to_list(),
-        }
-        absent: dict[str, int | str] = {}
-        item_ids = frame["item_id"].to_list()
-        if named:
-            columns["item_code"] = [
+            "user_code": list(map(code_of_user.__getitem__, user_ids)),
+            "item_code": [
                 known[item_id] if item_id in known else unknown.get(item_id, ABSENT_NUMBER) for item_id in item_ids
-            ]
-            absent["item_code"] = ABSENT_NUMBER
-        for name in _PLAIN:
-            column = frame[name]
-            if column.null_count() < n_new:
-                columns[name] = _values(column, absent)
-        insert_rows(connection, events, columns, absent)
+            ],
+            **stored,
+        }
+        insert_rows(connection, events, columns, {"item_code": ABSENT_NUMBER, **absent})
         is_waiting = np.array([item_id in unknown for item_id in item_ids], dtype=np.bool_)
         if unknown:
             waiting = [(unknown[i], seq) for i, seq in zip(item_ids, seqs, strict=True) if i in unknown]
@@ -179,25 +132,29 @@ class EventWriter:
             insert_rows(connection, waiting_events, {"item_code": codes, "seq": waiting_seqs})
         ledger.seq += n_new
         ledger.n_events += n_new
-        ledger.n_suspect += int(frame["is_suspect"].sum())
+        ledger.n_suspect += sum(prepared.values("is_suspect"))
         return is_waiting
 
 
 def sort_in_tail(connection: Connection, ledger: Ledger) -> None:
     """Bring both lookups up to ``ledger.seq``; ``ledger`` is moved on, not written."""
-    connection.execute(_SORT_IN_KEYS, {"indexed_seq": ledger.indexed_seq})
-    connection.execute(_SORT_IN_USERS, {"indexed_seq": ledger.indexed_seq})
+    _SORT_IN_KEYS.run(connection, indexed_seq=ledger.indexed_seq)
+    _SORT_IN_USERS.run(connection, indexed_seq=ledger.indexed_seq)
     ledger.indexed_seq = ledger.seq
 
 
 _IN_TAIL = events.c.seq > bindparam("indexed_seq")
-_SORT_IN_KEYS = insert(event_keys).from_select(
-    ["event_key"], select(events.c.event_key).where(_IN_TAIL).order_by(events.c.event_key)
+_SORT_IN_KEYS = Compiled(
+    insert(event_keys).from_select(
+        ["event_key"], select(events.c.event_key).where(_IN_TAIL).order_by(events.c.event_key)
+    )
 )
 _OF_USERS = (events.c.user_code, events.c.time_ms, events.c.seq)
-_SORT_IN_USERS = insert(user_events).from_select(
-    ["user_code", "time_ms", "seq"],
-    select(*_OF_USERS).where(_IN_TAIL, events.c.item_code.is_not(None)).order_by(*_OF_USERS),
+_SORT_IN_USERS = Compiled(
+    insert(user_events).from_select(
+        ["user_code", "time_ms", "seq"],
+        select(*_OF_USERS).where(_IN_TAIL, events.c.item_code.is_not(None)).order_by(*_OF_USERS),
+    )
 )
 
 
@@ -207,14 +164,3 @@ def _indexed(connection: Connection, ledger: Ledger, keys: NDArray[np.int64]) ->
         return np.zeros(len(keys), dtype=np.bool_)
     found = rows_where_in(connection, [event_keys.c.event_key], event_keys.c.event_key, np.sort(keys).tolist())
     return np.isin(keys, np.array([key for (key,) in found], dtype=np.int64))
-
-
-def _values(column: pl.Series, absent: dict[str, int | str]) -> list[Any]:
-    """A column's values; where some are missing, a stand-in (noted in ``absent``) takes their place if there is one."""
-    if column.dtype == pl.Boolean:
-        return column.cast(pl.Int8).to_list()
-    if not column.null_count() or column.dtype == pl.Float64:
-        return column.to_list()
-    stand_in = ABSENT_TEXT if column.dtype == pl.String else ABSENT_NUMBER
-    absent[column.name] = stand_in
-    return column.cast(pl.Int64 if stand_in == ABSENT_NUMBER else pl.String).fill_null(stand_in).to_list()

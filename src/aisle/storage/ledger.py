@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from aisle.storage.schema import ledger
+from aisle.storage.sqlite import Compiled
 
 _LEDGER_ID = 1
 
@@ -38,11 +39,11 @@ class Ledger:
     @classmethod
     def read(cls, connection: Connection) -> Ledger:
         """The row as the transaction sees it."""
-        return cls(*connection.execute(_READ).one())
+        return cls(*_READ.run(connection).fetchone())
 
     def write(self, connection: Connection) -> None:
         """Put the numbers back; only inside the write transaction they were read in."""
-        connection.execute(_WRITE, asdict(self))
+        _WRITE.run(connection, **vars(self))
 
     def create(self, connection: Connection) -> None:
         """Write the row for the first time."""
@@ -50,5 +51,7 @@ class Ledger:
 
 
 _NUMBERS = [field.name for field in fields(Ledger)]
-_READ = select(*(ledger.c[name] for name in _NUMBERS)).where(ledger.c.ledger_id == _LEDGER_ID)
-_WRITE = update(ledger).where(ledger.c.ledger_id == _LEDGER_ID).values({name: bindparam(name) for name in _NUMBERS})
+_READ = Compiled(select(*(ledger.c[name] for name in _NUMBERS)).where(ledger.c.ledger_id == _LEDGER_ID))
+_WRITE = Compiled(
+    update(ledger).where(ledger.c.ledger_id == _LEDGER_ID).values({name: bindparam(name) for name in _NUMBERS})
+)

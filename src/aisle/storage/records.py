@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +25,9 @@ from aisle.storage.changes import count_since, read_changes
 from aisle.storage.codes import find_user_codes
 from aisle.storage.commits import GroupCommit
 from aisle.storage.erasure import erase_user
-from aisle.storage.event_writer import EventWriter, PreparedEvents, sort_in_tail
+from aisle.storage.event_writer import EventWriter, sort_in_tail
 from aisle.storage.ledger import Ledger
+from aisle.storage.prepared_events import prepare_events
 from aisle.storage.snapshots import SnapshotReader, read_items
 from aisle.storage.sqlite import BUSY_TIMEOUT_SECONDS, Database, rows_where_in
 from aisle.storage.upgrades import upgrade
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 _KEYS_A_QUERY = 1_000
 SLATE_PATIENCE_SECONDS = 0.25
 """How long writing down a list waits for other writers: somebody waits for the list meanwhile."""
+JOINED_EVENTS = 200
+"""An append of at most so many events is stored together with those of others who wait."""
 _FEW_USERS = 100
 """Reading more users than this first sorts in the tail of the events; a few look through the tail instead."""
 _SQLITE = "sqlite:///"
@@ -94,11 +98,14 @@ class SqlRecords:
 
     def append_events(self, events: EventTable, checkpoint: Checkpoint | None = None) -> Appended:
         """Add events; one that is known (see ``event_keys.py``) is counted as a duplicate and not stored again."""
-        return self._append_events([events], checkpoint)[0]
+        if checkpoint is None and len(events) <= JOINED_EVENTS:
+            return self.append_event_groups([events])[0]
+        prepared = prepare_events([events])
+        return self._append(lambda connection, ledger: self._writer.append(connection, ledger, prepared)[0], checkpoint)
 
     def append_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
         """Add the events of several callers in one transaction, at the price of one append; what became of each."""
-        return self._append_events(groups, None) if groups else []
+        return self._commits.run_jointly(self._append_groups, groups) if groups else []
 
     def append_slates(self, slates: Sequence[Slate], n_erasures: int | None = None) -> Appended:
         """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate.
@@ -327,9 +334,15 @@ class SqlRecords:
 
         return self._commits.run(write, patience_seconds)
 
-    def _append_events(self, groups: Sequence[EventTable], checkpoint: Checkpoint | None) -> list[Appended]:
-        prepared = PreparedEvents.of(groups)
-        return self._append(lambda connection, ledger: self._writer.append(connection, ledger, prepared), checkpoint)
+    def _append_groups(
+        self, connection: Connection, given: Sequence[Sequence[EventTable]]
+    ) -> Sequence[Sequence[Appended]]:
+        """Store the groups of all callers that wait as if one had brought them; what became of each caller's."""
+        prepared = prepare_events([events for groups in given for events in groups])
+        ledger = Ledger.read(connection)
+        appended = iter(self._writer.append(connection, ledger, prepared))
+        ledger.write(connection)
+        return [list(islice(appended, len(groups))) for groups in given]
 
     def _append_contents(
         self, table: Table, given: UserTable | DocumentTable, checkpoint: Checkpoint | None
