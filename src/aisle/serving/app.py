@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from aisle.serving.context import Serving
 from aisle.serving.describing import openapi_of
 from aisle.serving.problems import answer_with_problems
-from aisle.serving.routes import asking, filling, operating, records
+from aisle.serving.routes import asking, filling, operating, records, reference
 
 TAGS = [
     {"name": "Asking", "description": "Lists for queries, users, items and baskets."},
@@ -41,7 +41,7 @@ def create_app(serving: Serving) -> FastAPI:
     app.state.serving = serving
     app.openapi = partial(openapi_of, app)
     answer_with_problems(app)
-    for router in (asking.router, filling.router, records.router, operating.router):
+    for router in (asking.router, filling.router, records.router, operating.router, reference.router):
         # Straight into one flat list: a router inside a router would be searched again on every request.
         app.router.routes.extend(router.routes)
     return app
