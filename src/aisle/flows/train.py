@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aisle.contracts import ArtifactStore, CandidateSource, Manifest, Parts
+from aisle.contracts import ArtifactStore, LivePart, Manifest, Parts
 from aisle.domain import Catalogue, Snapshot
 from aisle.errors import CorruptError, DataError, NotReadyError
 from aisle.settings import Config
@@ -22,10 +22,11 @@ ITEM_IDS_CHECKSUM = "item_ids_checksum"
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One configured source: its name, its class, its checked config, where its versions are kept."""
+    """One source, or the statistics: its name, its class, its checked config, where its versions are kept."""
 
     name: str
-    implementation: type[CandidateSource]
+    implementation: type[Any]
+    """A ``contracts.LivePart``."""
     config: Config
     artifacts: ArtifactStore
 
@@ -35,7 +36,7 @@ class Trained:
     """A version that was fitted, written, read back and promoted."""
 
     manifest: Manifest
-    source: CandidateSource
+    source: LivePart
 
 
 def train(

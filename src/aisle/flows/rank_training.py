@@ -1,0 +1,138 @@
+"""Train the ranker from the shop's own log: gather, fit, judge, write, and promote what passed.
+
+Enters: slates with their features, and the events that answer to them. Leaves: a version whose manifest holds figures
+and verdict. A version that did not pass is kept for looking at, and never answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aisle.contracts import ArtifactStore, Explainer, Float32Array, Manifest, Parts, Ranker, RecordStore
+from aisle.domain import Candidates, Examples, Features, Outcomes, Request, Slate
+from aisle.errors import DataError
+from aisle.flows.train import plain
+from aisle.ranking.examples import ResponseRows, assemble
+from aisle.ranking.gate import PASSED, Verdict, judge
+from aisle.ranking.learning import earlier_and_later
+from aisle.settings import Config
+
+HELD_OUT_SHARE = 0.2
+"""Of the lists, the latest: what the gate judges on."""
+MAX_LISTS = 100_000
+"""The latest lists that are learned from; about 10 MB a thousand."""
+_PAGE = 2_000
+
+
+@dataclass(frozen=True)
+class RankerSpec:
+    """The configured ranker: its class, its checked config, where its versions are kept."""
+
+    name: str
+    implementation: type[Any]
+    config: Config
+    artifacts: ArtifactStore
+
+
+@dataclass(frozen=True)
+class TrainedRanker:
+    """A version that was written; ``ranker`` is what was read back of it."""
+
+    manifest: Manifest
+    ranker: Ranker
+    verdict: Verdict
+
+
+def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> TrainedRanker:
+    """Fit on the earlier lists, judge on the later ones, fit on all, write, read back; promote it if it passed.
+
+    Raises:
+        NotReadyError: too few lists were shown or clicked.
+    """
+    data_seq = records.counts()["seq"]
+    parts.progress("ranker: gather lists", 0, 4)
+    examples = gather(records)
+    earlier, later = earlier_and_later(examples, HELD_OUT_SHARE)
+    parts.progress("ranker: fit on earlier lists", 1, 4)
+    candidate = spec.implementation.fit(spec.name, earlier, spec.config, parts)
+    parts.progress("ranker: judge on later lists", 2, 4)
+    verdict = judge(candidate, earlier, later, parts.rng)
+    parts.progress("ranker: fit on all lists", 3, 4)
+    ranker = spec.implementation.fit(spec.name, examples, spec.config, parts)
+    size = {"n_examples": float(len(examples)), "n_clicks": float(examples.is_click.sum())}
+    with spec.artifacts.write(
+        spec.name,
+        spec.implementation.__name__,
+        data_seq=data_seq,
+        config=plain(spec.config),
+        metrics={**size, "n_purchases": float(examples.is_purchase.sum()), **verdict.metrics},
+    ) as draft:
+        ranker.save(draft.folder)
+        read_back = spec.implementation.load(spec.name, draft.folder, spec.config, parts)
+    parts.progress("ranker", 4, 4)
+    if verdict.is_passed:
+        return TrainedRanker(spec.artifacts.promote(spec.name, draft.version), read_back, verdict)
+    written = {manifest.version: manifest for manifest in spec.artifacts.versions(spec.name)}
+    return TrainedRanker(written[draft.version], read_back, verdict)
+
+
+def gather(records: RecordStore) -> Examples:
+    """The latest lists that were shown and what came of them."""
+    slates: list[Slate] = []
+    seq = 0
+    while True:
+        seq, page = records.read_slates(seq, _PAGE)
+        if not page:
+            break
+        slates = [*slates, *page][-MAX_LISTS:]
+    return assemble(slates, ResponseRows.of(records.read_slate_events()))
+
+
+def load_ranker(spec: RankerSpec, parts: Parts) -> tuple[Manifest, Ranker] | None:
+    """The promoted version, None when there is none.
+
+    Raises:
+        CorruptError: a file is damaged.
+        DataError: the version is of another kind than aisle.toml names now.
+    """
+    found = spec.artifacts.current(spec.name)
+    if found is None:
+        return None
+    folder, manifest = found
+    if manifest.kind != spec.implementation.__name__:
+        raise DataError(
+            f"the ranker in service is a {manifest.kind} and aisle.toml names {spec.implementation.__name__}; "
+            f"run `aisle train SHOP --source {spec.name}`",
+            source=spec.name,
+        )
+    return manifest, spec.implementation.load(spec.name, folder, spec.config, parts)
+
+
+@dataclass(frozen=True)
+class NamedVersion:
+    """A ranker whose outcomes name the version that gave them."""
+
+    ranker: Ranker
+    version: str
+
+    def predict(
+        self, requests: Sequence[Request], candidates: Sequence[Candidates], features: Sequence[Features]
+    ) -> list[Outcomes]:
+        """As the ranker does."""
+        predicted = self.ranker.predict(requests, candidates, features)
+        return [replace(outcomes, model_version=self.version) for outcomes in predicted]
+
+    def attribute(self, features: Features) -> dict[str, Float32Array]:
+        """As the ranker does; empty when it cannot."""
+        return self.ranker.attribute(features) if isinstance(self.ranker, Explainer) else {}
+
+
+def said(trained: TrainedRanker) -> str:
+    """What became of a training, in one sentence."""
+    figures = trained.manifest.metrics
+    what = f"ranker {trained.manifest.version}, from {figures['n_examples']:,.0f} shown items"
+    if figures[PASSED]:
+        return f"{what}: it passed its gate and answers"
+    return f"{what}: it did not pass its gate and does not answer: " + "; ".join(trained.verdict.shortcomings)
