@@ -41,7 +41,7 @@ def answer(
     watch = Watch(placement, stages.meter)
     in_service = stages.lineup.in_service
     seconds = max(config.timeout_ms / 1000.0, min(len(asks) * config.timeout_ms / 1000.0, LONGEST_SECONDS))
-    degraded = Degraded(placement, stages.meter, stages.workers, watch, in_service.versions, seconds)
+    degraded = Degraded(placement, stages.meter, stages.workers, watch, in_service.versions, seconds, stages.complaints)
     with watch.timing("understand"):
         understood = understand(placement, config, asks, queries, stages, degraded)
     requests = [one for one in understood if isinstance(one, Request)]

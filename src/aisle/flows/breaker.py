@@ -12,6 +12,8 @@ OPENS_AFTER = 3
 """Latenesses in a row after which a part is left out without being asked."""
 RESTS_SECONDS = 5.0
 """How long it is left out before one request tries it again."""
+RETURNED_SECONDS = 1.0
+"""The same once all of its late runs have returned: what held it up has passed."""
 MOST_STUCK = 4
 """Late runs that may still be under way; beyond it the part is left out, so that it cannot eat a thread a request."""
 
@@ -43,7 +45,8 @@ class Breaker:
                 return False
             if self._opened_at is None:
                 return True
-            if self._is_trying or self._now() - self._opened_at < RESTS_SECONDS:
+            rests = RESTS_SECONDS if self._n_stuck else RETURNED_SECONDS
+            if self._is_trying or self._now() - self._opened_at < rests:
                 return False
             self._is_trying = True
             return True

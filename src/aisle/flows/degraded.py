@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
 from aisle.contracts import Meter
 from aisle.errors import AisleError
 from aisle.flows.watch import Watch
-from aisle.flows.workers import Workers
+from aisle.flows.workers import Ran, Workers
 
 log = logging.getLogger("aisle.degraded")
 
 T = TypeVar("T")
+
+QUIET_SECONDS = 10.0
+"""How long the same part is not complained of again in the log; the meter counts every time."""
+
+
+class Complaints:
+    """Keeps a part that is missing from every answer from filling the log. One of a process."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._last: dict[tuple[str, str], float] = {}
+
+    def is_due(self, part: str, why: str) -> bool:
+        """Whether to write it down now."""
+        last = self._last.get((part, why))
+        if last is not None and self._now() - last < QUIET_SECONDS:
+            return False
+        self._last[part, why] = self._now()
+        return True
+
 
 LEAST_SHARE = 0.1
 """Of the time for the answer that every part gets, even when those before it used up theirs."""
@@ -32,6 +53,7 @@ class Degraded:
         watch: Watch,
         versions: Mapping[str, str],
         timeout_seconds: float,
+        complaints: Complaints,
     ) -> None:
         """``versions`` of the parts in service; ``timeout_seconds`` from the start of ``watch`` for everything."""
         self._parts: list[str] = []
@@ -41,6 +63,7 @@ class Degraded:
         self._watch = watch
         self._versions = versions
         self._timeout_seconds = timeout_seconds
+        self._complaints = complaints
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -64,7 +87,7 @@ class Degraded:
         ran = self._workers.run({part: work}, self._seconds_until(by_share), self._versions)[part]
         if ran.why is None:
             return ran.result  # type: ignore[return-value] # a run that says nothing of why has a result
-        self._skip(part, ran.why, ran.error)
+        self._skip(part, ran)
         return otherwise()
 
     def attempt_sources(self, by_share: float, works: Mapping[str, Callable[[], T]]) -> dict[str, T]:
@@ -75,22 +98,25 @@ class Degraded:
             if ran.why is None:
                 found[name] = ran.result  # type: ignore[assignment] # as above
             else:
-                self._skip(name, ran.why, ran.error)
+                self._skip(name, ran)
         return found
 
     def _seconds_until(self, share: float) -> float:
         left = share * self._timeout_seconds - self._watch.seconds
         return max(left, LEAST_SHARE * self._timeout_seconds)
 
-    def _skip(self, part: str, why: Literal["failed", "late"], error: BaseException | None) -> None:
-        if error is not None:
-            self._failed(part, error)
+    def _skip(self, part: str, ran: Ran[T]) -> None:
+        if ran.error is not None:
+            self._failed(part, ran.error)
             return
-        log.warning("%s was late; the answer goes on without it", part)
-        self._note(part, why)
+        if ran.was_asked and self._complaints.is_due(part, "late"):
+            log.warning("%s was late (%.0f ms); the answer goes on without it", part, 1000.0 * ran.seconds)
+        self._note(part, "late")
 
     def _failed(self, part: str, error: BaseException) -> None:
-        if isinstance(error, AisleError):
+        if not self._complaints.is_due(part, type(error).__name__):
+            pass
+        elif isinstance(error, AisleError):
             # Raised on purpose: the message says all, and people at a terminal read this log.
             log.warning("%s failed; the answer goes on without it: %s", part, error)
         else:

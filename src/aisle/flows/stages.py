@@ -24,6 +24,7 @@ from aisle.contracts import (
 )
 from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Request, Slate, UserState
 from aisle.errors import ConfigError, unknown_name
+from aisle.flows.degraded import Complaints
 from aisle.flows.workers import Workers
 from aisle.settings import FusionConfig, PlacementConfig
 
@@ -186,6 +187,8 @@ class Stages:
     meter: Meter
     workers: Workers = field(default_factory=Workers)
     """Run the parts of answers, so that one that hangs does not hold the others up."""
+    complaints: Complaints = field(default_factory=Complaints)
+    """Said of parts in the log, not too often."""
 
     def placement(self, name: str) -> PlacementConfig:
         """The settings of a placement; an unknown name raises ``ConfigError`` with the known ones."""

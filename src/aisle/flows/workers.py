@@ -31,6 +31,8 @@ class Ran(Generic[T]):
     why: Literal["failed", "late"] | None = None
     error: BaseException | None = None
     seconds: float = 0.0
+    was_asked: bool = True
+    """False where the breaker is open."""
 
 
 class Workers:
@@ -64,7 +66,10 @@ class Workers:
             else:
                 self._threads.submit(run.perform)
         together.wait(seconds)
-        return {name: Ran(None, "late") if run is None else run.outcome(seconds) for name, run in runs.items()}
+        return {
+            name: Ran(None, "late", was_asked=False) if run is None else run.outcome(seconds)
+            for name, run in runs.items()
+        }
 
     def _breaker(self, name: str, version: str) -> Breaker:
         kept = self._breakers.get(name)

@@ -71,7 +71,7 @@ def words(text: str) -> list[str]:
         elif piece in ('"', "'"):
             if after_number:
                 found.append(_UNIT_OF[piece])
-        elif _is_chinese(piece[0]):
+        elif is_chinese(piece[0]):
             found.extend(_segmented(piece))
         elif after_number and piece in _UNIT_OF:
             found.append(_UNIT_OF[piece])
@@ -84,7 +84,7 @@ def word_starts(text: str) -> list[int]:
     """Where words of ``text`` begin: after each blank and, in Chinese, at each word that jieba finds; ascending."""
     starts: list[int] = []
     for run in _RUN.finditer(text):
-        if _is_chinese(run.group()[0]):
+        if is_chinese(run.group()[0]):
             with _segmenter_lock:
                 segmenter = _segmenter()
             starts += [run.start() + first for _, first, _ in segmenter.tokenize(run.group(), HMM=False)]
@@ -98,7 +98,8 @@ def stems(of_words: Sequence[str]) -> list[str]:
     return [_stem(word) for word in of_words]
 
 
-def _is_chinese(character: str) -> bool:
+def is_chinese(character: str) -> bool:
+    """Whether ``character`` is written Chinese."""
     return bool(_CHINESE_CHARACTER.match(character))
 
 

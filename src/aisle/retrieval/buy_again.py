@@ -28,7 +28,7 @@ from aisle.domain import (
     Request,
     Snapshot,
 )
-from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose
+from aisle.retrieval.dense_scores import NO_OPINION, Handover, opinions, propose
 from aisle.settings import Config
 from aisle.storage.arrays import read_arrays, write_arrays
 
@@ -87,6 +87,7 @@ class BuyAgain:
         self._rhythm = rhythm
         self._config = config
         self._catalogue = catalogue
+        self._handover = Handover()
 
     @classmethod
     def fit(cls, name: str, snapshot: Snapshot, config: BuyAgainConfig, parts: Parts) -> BuyAgain:
@@ -106,11 +107,16 @@ class BuyAgain:
 
     def retrieve(self, requests: Sequence[Request], n: int) -> list[Candidates]:
         """Items each user bought, the likeliest to be bought again first."""
-        return [propose(self.name, self._dense(request), n, request) for request in requests]
+        return [
+            propose(self.name, self._handover.leave(request, self._dense(request)), n, request) for request in requests
+        ]
 
     def score(self, requests: Sequence[Request], item_rows: Sequence[Rows]) -> list[Float32Array]:
         """Probabilities for given items, nan for those the user did not buy."""
-        return [opinions(self._dense(request), rows) for request, rows in zip(requests, item_rows, strict=True)]
+        return [
+            opinions(self._handover.take(request, self._dense), rows)
+            for request, rows in zip(requests, item_rows, strict=True)
+        ]
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Nothing to do: purchases come with the live state, rhythms are learnt when the source is fitted."""

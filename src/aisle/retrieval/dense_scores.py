@@ -5,6 +5,10 @@ A dense score vector is (n_items,) with ``-inf`` where the source has no opinion
 
 from __future__ import annotations
 
+import threading
+from collections import deque
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +17,39 @@ from aisle.domain import Candidates, Catalogue, Request, top_candidates
 NO_OPINION = -np.inf
 
 Dense = NDArray[np.floating]
+
+
+class Handover:
+    """Dense scores that ``retrieve`` worked out, for the ``score`` of the same request a moment later.
+
+    Fusion asks every source about what the others proposed; without this each would work everything out twice. Keeps
+    the latest few, and each until it is taken. Safe to use from several threads.
+    """
+
+    def __init__(self, n_kept: int = 4) -> None:
+        """``n_kept`` should be the requests that are answered at the same time; each costs a dense vector."""
+        self._kept: deque[tuple[Request, Dense]] = deque(maxlen=n_kept)
+        self._lock = threading.Lock()
+
+    def leave(self, request: Request, dense: Dense) -> Dense:
+        """Keep ``dense`` for this very ``request`` object; returns it."""
+        with self._lock:
+            self._kept.append((request, dense))
+        return dense
+
+    def take(self, request: Request, make: Callable[[Request], Dense]) -> Dense:
+        """What was left for ``request``, or else what ``make`` gives."""
+        with self._lock:
+            for place, (kept_for, dense) in enumerate(self._kept):
+                if kept_for is request:
+                    del self._kept[place]
+                    return dense
+        return make(request)
+
+    def clear(self) -> None:
+        """Forget everything: the source has learned something."""
+        with self._lock:
+            self._kept.clear()
 
 
 def propose(name: str, dense: Dense, n: int, request: Request) -> Candidates:

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from aisle.contracts import Float32Array, Parts, Rows
 from aisle.domain import Candidates, Catalogue, EventTable, EventType, ItemTable, Request, Snapshot
-from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose
+from aisle.retrieval.dense_scores import NO_OPINION, Handover, opinions, propose
 from aisle.retrieval.interactions import (
     EVENT_WEIGHTS,
     Recency,
@@ -83,6 +83,7 @@ class ItemNeighbours:
         self._weights = weight_of_code(config.event_weights)
         self._recency = Recency(self._weights, config.history_decay, None, config.history_length)
         self._open = OpenGroups(config.n_open_users, config.window)
+        self._handover = Handover()
         self._lock = threading.Lock()
 
     @classmethod
@@ -103,14 +104,20 @@ class ItemNeighbours:
 
     def retrieve(self, requests: Sequence[Request], n: int) -> list[Candidates]:
         """The nearest items to the request's items, else to the user's history."""
-        return [propose(self.name, self._dense(request), n, request) for request in requests]
+        return [
+            propose(self.name, self._handover.leave(request, self._dense(request)), n, request) for request in requests
+        ]
 
     def score(self, requests: Sequence[Request], item_rows: Sequence[Rows]) -> list[Float32Array]:
         """Scores of given items, nan for those never met."""
-        return [opinions(self._dense(request), rows) for request, rows in zip(requests, item_rows, strict=True)]
+        return [
+            opinions(self._handover.take(request, self._dense), rows)
+            for request, rows in zip(requests, item_rows, strict=True)
+        ]
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Count new meetings, each as one of a user with few steps of one item each."""
+        self._handover.clear()
         frame = trusted(events)
         rows = self._catalogue.rows(frame["item_id"].to_list())
         counted = (rows >= 0) & (self._weights[frame["type"].to_physical().to_numpy()] > 0)

@@ -29,7 +29,7 @@ from aisle.domain import (
     allowed_mask,
 )
 from aisle.errors import CorruptError
-from aisle.retrieval.analysis import stems, words
+from aisle.retrieval.analysis import is_chinese, stems, words
 from aisle.retrieval.inverted import InvertedIndex
 from aisle.retrieval.lexical_score import Weighting, lexical_scores
 from aisle.retrieval.query_words import QueryWords, read_query
@@ -40,6 +40,8 @@ from aisle.storage.checksums import check_files, write_checksums
 FIELDS = ("title", "brand", "category", "attributes", "description")
 _DESCRIPTION = FIELDS.index("description")
 _ROWS_AT_ONCE = 10_000
+_ROOM = 1.1
+"""Rows looked for beside those wanted, where some are not allowed."""
 _USES = "uses.json"
 """How many items ever used each word as it is written; corrections are chosen among these."""
 _RESPELL_GROWTH = 1.05
@@ -127,6 +129,8 @@ class Lexical:
             names, rests = _spoken(table, rows)
             source._inverted.put(rows.tolist(), names, rests, n_known=0)
         source._respell()
+        # The dictionary of Chinese words is read by the first Chinese query; better now, while nobody waits.
+        words(next((word for word in source._uses if is_chinese(word[0])), ""))
         return source
 
     def save(self, folder: Path) -> None:
@@ -173,12 +177,13 @@ class Lexical:
         table = self._table
         allowed = allowed_mask(request, table.n_rows)
         wanted = max(2 * n, 300)
-        limit = wanted
+        # Room for the rows that are not allowed, so that one look is nearly always enough.
+        limit = int(wanted * min(8.0, _ROOM * max(table.n_rows, 1) / max(int(allowed.sum()), 1)))
         while True:
             found = self._inverted.search(query.all_groups, limit)
             rows = found[found < table.n_rows]
-            rows = rows[allowed[rows]]
-            if len(rows) >= min(wanted, limit) or len(found) < limit:
+            rows = rows[allowed[rows]][:wanted]
+            if len(rows) >= wanted or len(found) < limit:
                 break
             limit = min(8 * limit, max(table.n_rows, 1)) if limit < table.n_rows else limit + len(found)
         scores = lexical_scores(query, rows, table, self._weighting)

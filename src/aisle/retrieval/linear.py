@@ -16,7 +16,7 @@ from pydantic import Field
 
 from aisle.contracts import Float32Array, Parts, Rows
 from aisle.domain import Candidates, Catalogue, EventTable, EventType, ItemTable, Request, Snapshot
-from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose
+from aisle.retrieval.dense_scores import NO_OPINION, Handover, opinions, propose
 from aisle.retrieval.interactions import (
     EVENT_WEIGHTS,
     Recency,
@@ -93,6 +93,7 @@ class Linear:
             config.history_half_life_days,
             config.history_length,
         )
+        self._handover = Handover()
 
     @classmethod
     def fit(cls, name: str, snapshot: Snapshot, config: LinearConfig, parts: Parts) -> Linear:
@@ -120,11 +121,16 @@ class Linear:
 
     def retrieve(self, requests: Sequence[Request], n: int) -> list[Candidates]:
         """What goes with the request's items, else with the user's history."""
-        return [propose(self.name, self._dense(request), n, request) for request in requests]
+        return [
+            propose(self.name, self._handover.leave(request, self._dense(request)), n, request) for request in requests
+        ]
 
     def score(self, requests: Sequence[Request], item_rows: Sequence[Rows]) -> list[Float32Array]:
         """Scores of given items, nan for items that nothing in the history leads to."""
-        return [opinions(self._dense(request), rows) for request, rows in zip(requests, item_rows, strict=True)]
+        return [
+            opinions(self._handover.take(request, self._dense), rows)
+            for request, rows in zip(requests, item_rows, strict=True)
+        ]
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Nothing to do: new events come with the live state, new items get weights at the next ``fit``."""

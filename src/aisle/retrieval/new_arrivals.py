@@ -16,7 +16,7 @@ from pydantic import Field
 
 from aisle.contracts import Clock, Float32Array, Parts, Rows
 from aisle.domain import NO_VALUE, Candidates, Catalogue, EventTable, ItemTable, Request, Snapshot
-from aisle.retrieval.dense_scores import NO_OPINION, opinions, propose, within_categories
+from aisle.retrieval.dense_scores import NO_OPINION, Handover, opinions, propose, within_categories
 from aisle.retrieval.interactions import EVENT_WEIGHTS, interaction_arrays, weight_of_code
 from aisle.settings import Config
 from aisle.storage.arrays import read_arrays, write_arrays
@@ -53,6 +53,7 @@ class NewArrivals:
         self._weights = weight_of_code(EVENT_WEIGHTS)
         self._catalogue = catalogue
         self._clock = clock
+        self._handover = Handover()
         self._lock = threading.Lock()
 
     @classmethod
@@ -75,17 +76,22 @@ class NewArrivals:
 
     def retrieve(self, requests: Sequence[Request], n: int) -> list[Candidates]:
         """The newest items that each request allows."""
+        dense = [self._handover.leave(request, self._dense(request)) for request in requests]
         return [
-            propose(self.name, within_categories(self._dense(request), request, self._catalogue), n, request)
-            for request in requests
+            propose(self.name, within_categories(scores, request, self._catalogue), n, request)
+            for scores, request in zip(dense, requests, strict=True)
         ]
 
     def score(self, requests: Sequence[Request], item_rows: Sequence[Rows]) -> list[Float32Array]:
         """Scores of given items, nan for those that are not new."""
-        return [opinions(self._dense(request), rows) for request, rows in zip(requests, item_rows, strict=True)]
+        return [
+            opinions(self._handover.take(request, self._dense), rows)
+            for request, rows in zip(requests, item_rows, strict=True)
+        ]
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Items that were not there before are new from now on."""
+        self._handover.clear()
         with self._lock:
             n_known = len(self._first_seen_ms)
             n_new = self._catalogue.n_items - n_known
@@ -97,22 +103,24 @@ class NewArrivals:
         n = len(first_seen)
         created = self._catalogue.column("created_ms")[:n]
         came_ms = np.where(created != NO_VALUE, created, first_seen)
-        days = np.maximum(request.now_ms - came_ms, 0) / DAY_MS
-        is_new = (came_ms != NO_VALUE) & (days <= self._config.longest_days)
+        is_new = (came_ms != NO_VALUE) & (came_ms >= request.now_ms - self._config.longest_days * DAY_MS)
+        new = np.flatnonzero(is_new)  # few of all items: only these are worked out
+        days = np.maximum(request.now_ms - came_ms[new], 0) / DAY_MS
         dense = np.full(n, NO_OPINION)
-        dense[is_new] = 0.5 ** (days[is_new] / self._config.half_life_days)
+        dense[new] = 0.5 ** (days / self._config.half_life_days)
         if self._config.taste > 0:
-            dense[is_new] *= 1.0 + self._config.taste * self._shares(request, n)[is_new]
+            dense[new] *= 1.0 + self._config.taste * self._shares(request, new)
         return dense
 
-    def _shares(self, request: Request, n: int) -> NDArray[np.float64]:
-        """The user's share of positive interest in each item's own category, 0 without any. (n,) float64."""
+    def _shares(self, request: Request, rows: Rows) -> NDArray[np.float64]:
+        """The user's share of positive interest in the category of each of ``rows``, 0 without any. (k,) float64."""
         category = self._catalogue.column("category")
         leaf = category[request.state.item_rows]
         weight = np.maximum(self._weights[request.state.types], 0)
         has_category = leaf != NO_VALUE
         if not weight[has_category].sum():
-            return np.zeros(n)
+            return np.zeros(len(rows))
         share = np.bincount(leaf[has_category], weight[has_category], minlength=int(category.max()) + 1)
         share /= share.sum()
-        return np.where(category[:n] != NO_VALUE, share[category[:n]], 0.0)
+        of_item = category[rows]
+        return np.where(of_item != NO_VALUE, share[of_item], 0.0)

@@ -50,6 +50,8 @@ class Popular:
         self._weights = weight_of_code(config.event_weights)
         self._half_life_ms = config.half_life_days * DAY_MS
         self._catalogue = catalogue
+        self._latest: tuple[DecayedCounts, NDArray[np.float64]] | None = None
+        """Counts and what was worked out of them; the same for everyone until something happens."""
         self._lock = threading.Lock()
 
     @classmethod
@@ -91,5 +93,8 @@ class Popular:
             self._counts = self._counts.plus(rows, self._weights[codes], times, self._catalogue.n_items)
 
     def _dense(self) -> NDArray[np.float64]:
-        sums = self._counts.sums
-        return np.where(sums > 0, np.log1p(np.maximum(sums, 0)), NO_OPINION)
+        counts, latest = self._counts, self._latest
+        if latest is None or latest[0] is not counts:
+            dense = np.where(counts.sums > 0, np.log1p(np.maximum(counts.sums, 0)), NO_OPINION)
+            latest = self._latest = (counts, dense)
+        return latest[1]

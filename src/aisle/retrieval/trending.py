@@ -68,6 +68,8 @@ class Trending:
         self._config = config
         self._weights = weight_of_code(config.event_weights)
         self._catalogue = catalogue
+        self._latest: tuple[tuple[DecayedCounts, DecayedCounts], int, NDArray[np.float64]] | None = None
+        """Counts, moment and what was worked out of them: fusion asks for the same again."""
         self._lock = threading.Lock()
 
     @classmethod
@@ -118,13 +120,16 @@ class Trending:
             self._counts = (fast.plus(rows, weights, times, n), slow.plus(rows, weights, times, n))
 
     def _dense_by_time(self, requests: Sequence[Request]) -> dict[int, NDArray[np.float64]]:
-        fast, slow = self._counts
-        ratio = self._config.half_life_hours / self._config.usual_half_life_hours
-        prior = self._config.prior
-        found: dict[int, NDArray[np.float64]] = {}
-        for now_ms in {request.now_ms for request in requests}:
+        return {now_ms: self._dense(now_ms) for now_ms in {request.now_ms for request in requests}}
+
+    def _dense(self, now_ms: int) -> NDArray[np.float64]:
+        counts, latest = self._counts, self._latest
+        if latest is None or latest[0] is not counts or latest[1] != now_ms:
+            fast, slow = counts
+            ratio = self._config.half_life_hours / self._config.usual_half_life_hours
+            prior = self._config.prior
             now = np.maximum(fast.at(now_ms), 0.0)
             usual = np.maximum(slow.at(now_ms), 0.0) * ratio
             score = np.log((now + prior) / (usual + prior))
-            found[now_ms] = np.where(score > 1e-6, score, NO_OPINION)
-        return found
+            latest = self._latest = (counts, now_ms, np.where(score > 1e-6, score, NO_OPINION))
+        return latest[2]
