@@ -13,14 +13,14 @@ shop.recommend(user_id="u1")
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aisle.domain import Context, Document, Event, EventType, Filters, Item, ItemKind, ItemText, Response, User
-from aisle.errors import AisleError
-from aisle.folder import init
-
 if TYPE_CHECKING:
+    from aisle.domain import Context, Document, Event, EventType, Filters, Item, ItemKind, ItemText, Response, User
+    from aisle.errors import AisleError
+    from aisle.folder import init
     from aisle.shop import Shop
 
 __all__ = [
@@ -38,6 +38,16 @@ __all__ = [
     "init",
     "open",
 ]
+
+_HOMES = {"AisleError": "aisle.errors", "init": "aisle.folder"}
+"""Where a public name comes from, if not from ``aisle.domain``."""
+
+
+def __getattr__(name: str) -> Any:
+    # Only what is used is loaded, so that `aisle.client` alone stays light.
+    if name not in __all__:
+        raise AttributeError(f"module 'aisle' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "aisle.domain")), name)
 
 
 def open(folder: str | Path, **options: Any) -> Shop:
