@@ -7,6 +7,7 @@ from aisle.serving.html.assets import Assets
 from aisle.serving.html.headers import guard
 from aisle.serving.html.pages import Pages
 from aisle.serving.html.prices import price
+from aisle.serving.html.routing import PageRoute
 from aisle.serving.html.words import LANGUAGES, Words, read_words
 
-__all__ = ["LANGUAGES", "Assets", "Pages", "Words", "guard", "price", "read_words"]
+__all__ = ["LANGUAGES", "Assets", "PageRoute", "Pages", "Words", "guard", "price", "read_words"]

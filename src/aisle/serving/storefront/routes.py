@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
+from aisle.serving.html import PageRoute
 from aisle.serving.storefront.basket_pages import BasketPages
 from aisle.serving.storefront.front import Front
 from aisle.serving.storefront.item_page import ItemPage
@@ -21,10 +21,10 @@ NOT_OURS = ("/v1", "/health", "/metrics", "/docs", "/redoc", "/openapi.json", "/
 """Paths of programs, whose errors are problem documents."""
 
 
-class AnythingElse(Route):
+class AnythingElse(PageRoute):
     """Whatever no other route takes, but for the paths of programs."""
 
-    def matches(self, scope: Any) -> tuple[Match, Mapping[str, Any]]:  # type: ignore[override]
+    def matches(self, scope: Any) -> tuple[Match, Any]:
         """No match below ``NOT_OURS`` and for what is not a request of a page."""
         path = scope.get("path", "")
         is_ours = not any(path == known or path.startswith(f"{known}/") for known in NOT_OURS)
@@ -55,11 +55,11 @@ def storefront_router() -> APIRouter:
         ("/user", switches.user, "POST"),
         ("/language", switches.language, "POST"),
     ]
-    routes = [Route(path, front.endpoint(page), methods=[method]) for path, page, method in pages]
+    routes = [PageRoute(path, front.endpoint(page), methods=[method]) for path, page, method in pages]
     routes += [
-        Route("/static/{fingerprint}/{name}", front.assets.send, methods=["GET"]),
-        Route("/pictures/{path:path}", send_picture, methods=["GET"]),
-        Route("/drawn/{hue}/{letter}.svg", send_drawing, methods=["GET"]),
+        PageRoute("/static/{fingerprint}/{name}", front.assets.send, methods=["GET"]),
+        PageRoute("/pictures/{path:path}", send_picture, methods=["GET"]),
+        PageRoute("/drawn/{hue}/{letter}.svg", send_drawing, methods=["GET"]),
         AnythingElse("/{path:path}", front.endpoint(lost), methods=["GET"]),
     ]
     router = APIRouter()

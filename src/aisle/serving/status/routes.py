@@ -1,0 +1,134 @@
+"""The routes of the status page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from aisle.errors import AisleError
+from aisle.ranking.gate import PASSED
+from aisle.serving.context import Serving, serving_of
+from aisle.serving.html import LANGUAGES, Assets, PageRoute, Pages, guard, read_words
+from aisle.serving.html.words import NAMES
+from aisle.serving.languages import language_of
+from aisle.serving.metrics import Sample
+from aisle.serving.status.gathering import gather
+from aisle.serving.status.plots import HEIGHT, LEFT, RIGHT, WIDTH, figure, plot
+from aisle.serving.status.reading import read_metrics
+
+log = logging.getLogger("aisle.status")
+
+PACKAGE = "aisle.serving.status"
+REFRESH_SECONDS = 10
+COUNTED = ("items", "users", "events", "documents", "slates", "waiting_events", "suspect_events", "seq")
+
+
+def status_router() -> APIRouter:
+    """``/status`` and the files it is drawn with."""
+    assets = Assets(PACKAGE, "/status/static")
+    box = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT}
+    pages = Pages(PACKAGE, asset=assets.address, languages=NAMES, box=box, figure=figure, moment=moment, PASSED=PASSED)
+    words = read_words(PACKAGE)
+
+    async def status(request: Request) -> Response:
+        serving = serving_of(request)
+        asked = request.query_params.get("language")
+        language = asked if asked in LANGUAGES else language_of(request, LANGUAGES)
+        w = words[language]
+        if not await is_admin(request, serving):
+            headers = {"www-authenticate": 'Basic realm="Aisle", charset="UTF-8"'}
+            return guard(PlainTextResponse(w("needs_key"), 401, headers))
+        try:
+            gathered = await serving.answering.run_aside(gather, serving.shop)
+            readings = read_metrics((await serving.answering.run_aside(serving.metrics.text)).decode())
+        except AisleError as error:
+            log.warning("the status page cannot be made: %s", error)
+            return guard(PlainTextResponse(str(error), 503))
+        samples = serving.metrics.history()
+        is_refreshed = request.query_params.get("refresh") == "1"
+        text = pages.render(
+            "status.html",
+            w=w,
+            language=language,
+            shop_name=serving.shop.settings.shop.name,
+            gathered=gathered,
+            counted=[(name, gathered.counts[name]) for name in COUNTED if name in gathered.counts],
+            readings=readings,
+            slowest=max((stage.p99_ms for stage in readings.stages), default=1.0) or 1.0,
+            plots=[plot(w(f"plot_{name}"), unit, *drawn) for name, unit, drawn in _drawn(samples)],
+            now_ms=serving.shop.clock(),
+            n_samples=len(samples),
+            refresh=is_refreshed,
+        )
+        headers = {"refresh": str(REFRESH_SECONDS)} if is_refreshed else {}
+        return guard(HTMLResponse(text, headers={"cache-control": "no-store", **headers}))
+
+    router = APIRouter()
+    router.routes.extend(
+        [
+            PageRoute("/status", status, methods=["GET"]),
+            PageRoute("/status/static/{fingerprint}/{name}", assets.send, methods=["GET"]),
+        ]
+    )
+    return router
+
+
+async def is_admin(request: Request, serving: Serving) -> bool:
+    """Whether whoever asks may see the page: everybody without keys, else an admin key as the password."""
+    if serving.keys is None:
+        return True
+    kind, _, told = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "basic":
+        return False
+    try:
+        _, _, secret = base64.b64decode(told, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        return False
+    role = await serving.answering.run_aside(serving.keys.role_of, secret)
+    return role == "admin"
+
+
+def moment(milliseconds: int) -> str:
+    """A time for engineers: UTC to the minute."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _drawn(
+    samples: Sequence[Sample],
+) -> list[tuple[str, str, tuple[list[float], Mapping[str, list[float]]]]]:
+    """Name, unit, times and lines of every plot."""
+    times = [sample.time_s for sample in samples]
+    groups = sorted({group for sample in samples for group in sample.requests})
+    parts = sorted({part for sample in samples for part in sample.degraded})
+    nan = float("nan")
+    return [
+        ("requests", "/s", (times, {g: [sample.requests.get(g, 0.0) for sample in samples] for g in groups})),
+        (
+            "latency",
+            "ms",
+            (
+                times,
+                {
+                    "p50": [nan if sample.p50_ms is None else sample.p50_ms for sample in samples],
+                    "p99": [nan if sample.p99_ms is None else sample.p99_ms for sample in samples],
+                },
+            ),
+        ),
+        ("events", "/s", (times, {"events": [sample.events for sample in samples]})),
+        (
+            "trouble",
+            "/s",
+            (
+                times,
+                {"5xx": [sample.errors for sample in samples]}
+                | {part: [sample.degraded.get(part, 0.0) for sample in samples] for part in parts},
+            ),
+        ),
+    ]
