@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
@@ -27,13 +28,15 @@ from aisle.domain import (
     UserTable,
 )
 from aisle.domain.checks import several
-from aisle.errors import AisleError, ConfigError, unknown_name
+from aisle.errors import AisleError, ConfigError, NotReadyError, unknown_name
 from aisle.evaluation import Report
 from aisle.flows import recommend, search, train
 from aisle.flows.asks import Ask
 from aisle.flows.collect import Following
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
+from aisle.flows.rank_training import RankerSpec, said, train_ranker
+from aisle.flows.stages import RANKER
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
@@ -43,7 +46,19 @@ from aisle.retrieval.fusion import fuse
 from aisle.retrieval.suggest import Suggestion, Suggestions
 from aisle.settings import Settings
 from aisle.storage import SqlEmbeddings, SqlRecords
-from aisle.wiring import Live, bring_in, go_live, join, load_parts, renew, source_specs
+from aisle.wiring import (
+    Live,
+    bring_in,
+    bring_in_ranker,
+    go_live,
+    inspect,
+    join,
+    load_parts,
+    ranker_spec,
+    renew,
+    renew_ranker,
+    source_specs,
+)
 
 ANYTHING = Filters()
 ANYWHERE = Context()
@@ -86,6 +101,8 @@ class Shop:
         self.progress = progress
         self.meter: Meter = meter or Unmetered()
         self.specs: Mapping[str, SourceSpec] = source_specs(folder, self.settings, clock)
+        """Sources and statistics."""
+        self.ranker: RankerSpec = ranker_spec(folder, self.settings, clock)
         self.records = SqlRecords.open(folder.database)
         self._opened: Live | None = None
         """What writers tell of their changes."""
@@ -158,7 +175,7 @@ class Shop:
             config=config or ImportConfig(cleaning=CleaningConfig(currency=self.settings.shop.currency)),
             format=format,
             progress=self.progress,
-            refusals_path=self.folder.refusals / f"{self.clock()}.jsonl",
+            refusals_path=self.folder.refusals / f"{self.clock()}-{uuid.uuid4().hex[:8]}.jsonl",
             stdin=stdin,
         )
         self._acknowledge(self.records.counts()["seq"])
@@ -305,17 +322,25 @@ class Shop:
 
     # Learning.
 
-    def train(self, names: Sequence[str] | None = None) -> list[Manifest]:
-        """Fit sources (default: all of them) on everything recorded, and put them into service.
+    def train(self, names: Sequence[str] | None = None, *, told: Callable[[str], None] = log.info) -> list[Manifest]:
+        """Fit sources, statistics and the ranker (default: all) on everything recorded, and put them into service.
+
+        The ranker is left out while too few lists were shown, unless it is named. One that does not pass its gate is
+        written and does not answer: ``passed`` in its metrics is 0.
+
+        Args:
+            names: sources, ``statistics``, ``ranker``; None is all of them.
+            told: hears in words what became of the ranker.
 
         Raises:
             ConfigError: unknown source.
-            NotReadyError: the shop has no items.
+            NotReadyError: the shop has no items, or the ranker is named and too few lists were shown.
         """
-        wanted = list(several("names", names)) if names is not None else list(self.specs)
+        known = [*self.specs, RANKER]
+        wanted = list(several("names", names)) if names is not None else known
         for name in wanted:
-            if name not in self.specs:
-                raise ConfigError(unknown_name("source", name, self.specs), setting=f"source.{name}")
+            if name not in known:
+                raise ConfigError(unknown_name("source", name, known), setting=f"source.{name}")
 
         with self._training:
             snapshot = self.records.snapshot()
@@ -324,22 +349,43 @@ class Shop:
             def put_into_service(trained: train.Trained) -> None:
                 self._put_into_service(trained, parts)
 
-            return train.train([self.specs[name] for name in wanted], snapshot, parts, put_into_service)
+            specs = [self.specs[name] for name in wanted if name != RANKER]
+            manifests = train.train(specs, snapshot, parts, put_into_service)
+            if RANKER not in wanted:
+                return manifests
+            try:
+                return [*manifests, self._train_ranker(parts, told)]
+            except NotReadyError as error:
+                if names is not None:
+                    raise
+                told(str(error))
+                return manifests
+
+    def _train_ranker(self, parts: Parts, told: Callable[[str], None]) -> Manifest:
+        trained = train_ranker(self.ranker, self.records, parts)
+        told(said(trained))
+        with self._lock:
+            if self._opened and trained.verdict.is_passed:
+                bring_in_ranker(self.ranker, self._opened)
+        return trained.manifest
 
     def rollback(self, name: str) -> Manifest:
-        """Put the version of a source that was promoted before into service again.
+        """Put the version of a source, of ``statistics`` or ``ranker`` that was promoted before into service again.
 
         Raises:
             ConfigError: unknown source.
             NotReadyError: there is no earlier version.
             CorruptError: a file of the earlier version is damaged; the current version stays.
         """
-        if name not in self.specs:
-            raise ConfigError(unknown_name("source", name, self.specs), setting=f"source.{name}")
+        if name not in self.specs and name != RANKER:
+            raise ConfigError(unknown_name("source", name, [*self.specs, RANKER]), setting=f"source.{name}")
         with self._training:
-            manifest = self.specs[name].artifacts.rollback(name)
+            artifacts = self.ranker.artifacts if name == RANKER else self.specs[name].artifacts
+            manifest = artifacts.rollback(name)
             with self._lock:
-                if self._opened:
+                if self._opened and name == RANKER:
+                    bring_in_ranker(self.ranker, self._opened)
+                elif self._opened:
                     bring_in([self.specs[name]], self._opened, self.records)
             return manifest
 
@@ -354,8 +400,13 @@ class Shop:
 
     def doctor(self) -> list[Finding]:
         """What is missing or wrong, and what to run."""
-        failures = self.live.stages.lineup.failures if self.records.counts()["items"] else {}
-        return diagnose(self.folder.root, self.records, self.specs, failures)
+        if self._answering:
+            lineup = self._answering.stages.lineup
+            return diagnose(self.folder.root, self.records, self.specs, lineup.failures, lineup.versions)
+        failures, loaded = {}, []
+        if self.records.counts()["items"]:
+            failures, loaded = inspect(self.specs.values(), self._load_parts(), self.records)
+        return diagnose(self.folder.root, self.records, self.specs, failures, loaded)
 
     @property
     def live(self) -> Live:
@@ -374,6 +425,7 @@ class Shop:
             if self._answering is None:
                 # A writer that found nothing opened has left its changes to us.
                 self._opened.follower.catch_up()
+                bring_in_ranker(self.ranker, self._opened)
                 self._answering = self._opened
             return self._answering
 
@@ -432,6 +484,7 @@ class Shop:
         if self._training.acquire(blocking=False):
             try:
                 renew(self.specs.values(), live, self.records)
+                renew_ranker(self.ranker, live)
             finally:
                 self._training.release()
 

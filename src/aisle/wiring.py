@@ -10,18 +10,20 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aisle import registry
-from aisle.contracts import CandidateSource, Clock, EmbeddingStore, Meter, Parts, Progress, RecordStore
+from aisle.contracts import CandidateSource, Clock, EmbeddingStore, LivePart, Meter, Parts, Progress, RecordStore
 from aisle.decision import Eligibility, ItemVectors, ObjectivePolicy
 from aisle.domain import Catalogue, Snapshot
-from aisle.errors import AisleError, CorruptError, NotReadyError, UnavailableError
+from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
 from aisle.flows import collect, train
-from aisle.flows.stages import Lineup, Stages
+from aisle.flows.rank_training import NamedVersion, RankerSpec, load_ranker
+from aisle.flows.stages import RANKER, STATISTICS, Lineup, Stages
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.language import RememberingEncoder, open_encoder
-from aisle.ranking import FusedScore
+from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
 from aisle.retrieval.fusion import fuse
 from aisle.settings import Settings
 from aisle.storage import FolderArtifacts, LiveStates, SlateOutbox
@@ -59,7 +61,19 @@ def source_specs(folder: ShopFolder, settings: Settings, clock: Clock) -> dict[s
         implementation = registry.find("aisle.sources", table.pop("kind", name))
         config = implementation.Config.parse(table, f"source.{name}")
         specs[name] = SourceSpec(name, implementation, config, indexes if implementation.is_index else models)
+    for name in (STATISTICS, RANKER):
+        if name in specs:
+            raise ConfigError(f"a source may not be called {name!r}; name it otherwise", setting=f"source.{name}")
+    specs[STATISTICS] = SourceSpec(STATISTICS, ItemStatistics, StatisticsConfig(sources=tuple(specs)), indexes)
     return specs
+
+
+def ranker_spec(folder: ShopFolder, settings: Settings, clock: Clock) -> RankerSpec:
+    """The ranker that ``[ranker]`` names, with its class found and its config checked."""
+    table = dict(settings.ranker)
+    implementation = registry.find("aisle.rankers", table.pop("kind", "boosted_trees"))
+    config = implementation.Config.parse(table, RANKER)
+    return RankerSpec(RANKER, implementation, config, FolderArtifacts(folder.models, clock=clock))
 
 
 def load_parts(
@@ -76,6 +90,7 @@ def load_parts(
         encoder=RememberingEncoder(encoder, embeddings),
         query_encoder=encoder,
         progress=progress,
+        currency=settings.shop.currency,
     )
 
 
@@ -159,6 +174,47 @@ def renew(specs: Iterable[SourceSpec], live: Live, records: RecordStore) -> None
         bring_in(changed, live, records)
 
 
+def bring_in_ranker(spec: RankerSpec, live: Live) -> None:
+    """Put the promoted ranker into service, if there is one; why it cannot serve is named as for sources."""
+    promoted = spec.artifacts.promoted(spec.name)
+    try:
+        found = load_ranker(spec, live.parts)
+    except Exception as error:
+        _refuse(live, spec.name, promoted, error)
+    else:
+        if found:
+            manifest, ranker = found
+            live.stages.lineup.swap_ranker(NamedVersion(ranker, manifest.version), manifest.version)
+
+
+def renew_ranker(spec: RankerSpec, live: Live) -> None:
+    """Bring in a ranker that was promoted or rolled back by others."""
+    promoted = spec.artifacts.promoted(spec.name)
+    if promoted not in (None, live.stages.lineup.versions.get(spec.name), live.refused.get(spec.name)):
+        bring_in_ranker(spec, live)
+
+
+def inspect(specs: Iterable[SourceSpec], parts: Parts, records: RecordStore) -> tuple[dict[str, str], list[str]]:
+    """Load every promoted version and let it go again, nothing is taken in: what is wrong, by source, and who loads."""
+    seq = records.counts()["seq"]
+    failures: dict[str, str] = {}
+    loaded: list[str] = []
+    for spec in specs:
+        try:
+            trained = train.load(spec, parts, seq)
+        except Exception as error:
+            failures[spec.name] = _why(spec.name, error)
+            continue
+        if trained:
+            loaded.append(spec.name)
+            n_behind = records.count_since(trained.manifest.data_seq)["events"]
+            if n_behind > REPLAYED_EVENTS and _learns_from_events(spec.name, spec.implementation):
+                failures[spec.name] = _behind(n_behind)
+        elif not _is_small(parts.catalogue, records):
+            failures[spec.name] = NEVER_TRAINED
+    return failures, loaded
+
+
 def join(live: Live, trained: train.Trained) -> None:
     """Bring a version up to where the others are and put it into service."""
     joining = _joining(live, trained)
@@ -170,8 +226,10 @@ def _made_ready(spec: SourceSpec, live: Live, records: RecordStore) -> collect.J
     lineup = live.stages.lineup
     try:
         trained = train.load(spec, live.parts, live.follower.seq)
-    except CorruptError as error:
-        if not spec.implementation.is_index or spec.name in lineup.versions:
+    except (CorruptError, DataError) as error:
+        # Statistics have no settings of their own: they follow the names of the sources, whatever these are now.
+        is_rebuilt = spec.implementation.is_index and (isinstance(error, CorruptError) or spec.name == STATISTICS)
+        if not is_rebuilt or spec.name in lineup.versions:
             raise
         log.warning("index %s cannot be used (%s); it is rebuilt from the shop's records", spec.name, error)
         snapshot = records.snapshot()
@@ -180,32 +238,36 @@ def _made_ready(spec: SourceSpec, live: Live, records: RecordStore) -> collect.J
     if trained:
         n_behind = records.count_since(trained.manifest.data_seq)["events"]
         return _joining(live, trained, n_behind if n_behind > REPLAYED_EVENTS else 0)
-    if live.parts.catalogue.n_items > UNTRAINED_ITEMS or records.counts()["events"] > UNTRAINED_EVENTS:
+    if not _is_small(live.parts.catalogue, records):
         raise NotReadyError(NEVER_TRAINED, command="aisle train")
     source = spec.implementation.fit(spec.name, Snapshot.empty(), spec.config, live.parts)
-    return collect.Joining(source, 0, 0, lambda: lineup.swap(spec.name, source, "untrained"))
+    return collect.Joining(source, 0, 0, lambda: _swap(lineup, spec.name, source, "untrained"))
 
 
 def _joining(live: Live, trained: train.Trained, n_spared: int = 0) -> collect.Joining:
     manifest, lineup = trained.manifest, live.stages.lineup
-    is_index = trained.source.is_index
+    learns_from_events = _learns_from_events(manifest.name, trained.source)
 
     def put_into_service() -> None:
-        lineup.swap(manifest.name, trained.source, manifest.version)
-        if n_spared and not is_index:
-            lineup.note(manifest.name, f"it answers without the last {n_spared:,} events; run `aisle train SHOP`")
+        _swap(lineup, manifest.name, trained.source, manifest.version)
+        if n_spared and learns_from_events:
+            lineup.note(manifest.name, _behind(n_spared))
 
     n_items = int(manifest.metrics["n_items"])
     return collect.Joining(trained.source, manifest.data_seq, n_items, put_into_service, is_stale=n_spared > 0)
 
 
+def _swap(lineup: Lineup, name: str, part: Any, version: str) -> None:
+    if name == STATISTICS:
+        lineup.swap_statistics(part, version)
+    else:
+        lineup.swap(name, part, version)
+
+
 def _refuse(live: Live, name: str, promoted: str | None, error: Exception) -> None:
     """Note why a version does not serve; the one that does answers on."""
     lineup = live.stages.lineup
-    why = str(error)
-    if not isinstance(error, AisleError):
-        log.error("source %s does not load; the shop answers without it", name, exc_info=error)
-        why = f"it does not load ({type(error).__name__}: {error})"
+    why = _why(name, error)
     if promoted is not None:
         live.refused[name] = promoted
     serving = lineup.versions.get(name)
@@ -214,3 +276,23 @@ def _refuse(live: Live, name: str, promoted: str | None, error: Exception) -> No
     else:
         log.warning("version %s of %s cannot be used: %s", promoted, name, why)
         lineup.note(name, f"version {promoted} cannot be used, version {serving} answers on: {why}")
+
+
+def _learns_from_events(name: str, part: LivePart | type[LivePart]) -> bool:
+    """Indexes of items do not; statistics are rebuilt like an index, but of everything."""
+    return name == STATISTICS or not part.is_index
+
+
+def _why(name: str, error: Exception) -> str:
+    if isinstance(error, AisleError):
+        return str(error)
+    log.error("source %s does not load; the shop answers without it", name, exc_info=error)
+    return f"it does not load ({type(error).__name__}: {error})"
+
+
+def _behind(n_events: int) -> str:
+    return f"answers without the last {n_events:,} events; run `aisle train SHOP`"
+
+
+def _is_small(catalogue: Catalogue, records: RecordStore) -> bool:
+    return catalogue.n_items <= UNTRAINED_ITEMS and records.counts()["events"] <= UNTRAINED_EVENTS

@@ -269,44 +269,28 @@ def test_a_query_that_was_not_utf8_is_answered_and_written_down(shop):
     assert response.degraded == ()
 
 
-def test_a_locked_database_takes_no_list_away_and_is_told_in_a_line(shop, monkeypatch, caplog):
-    def locked(slates):
-        raise UnavailableError("shop.db is locked by another process")
-
+def test_lists_are_written_down_though_the_database_was_locked_when_they_were_shown(shop):
     shop.search("tea")
-    monkeypatch.setattr(shop.records, "append_slates", locked)
-
-    response = shop.search("tea")
-
-    assert response.item_ids
-    assert response.degraded == ("slate-log",)
-    (record,) = caplog.records
-    assert "locked by another process" in record.getMessage()
-    assert record.exc_info is None
-
-
-def test_answers_do_not_wait_for_another_process_that_writes_for_long(shop, monkeypatch):
-    shop.search("tea")
-    waited = []
-    wait_at_most = shop.records._database.wait_at_most
-    monkeypatch.setattr(
-        shop.records._database,
-        "wait_at_most",
-        lambda connection, seconds: (waited.append(seconds), wait_at_most(connection, seconds)),
-    )
     with locked(shop):
         found = shop.search("tea")
         recommended = shop.recommend(user_id="dora")
-    assert found.item_ids
-    assert found.degraded == ("slate-log",)
-    assert recommended.item_ids
-    assert recommended.degraded == ("slate-log",)
-    assert waited
-    assert max(waited) <= 0.25
+        assert found.item_ids
+        assert recommended.item_ids
+        assert found.degraded == recommended.degraded == ()
+        assert shop.read_slate(found.slate.slate_id) == found.slate
 
-    later = shop.search("tea")
-    assert later.degraded == ()
-    assert shop.records.read_slate(later.slate.slate_id) == later.slate
+    assert shop.live.outbox.flush(20.0)
+    assert shop.records.read_slate(found.slate.slate_id) is not None
+    assert shop.read_slate(recommended.slate.slate_id) is not None
+
+
+def test_lists_that_were_shown_are_written_down_when_the_shop_closes(shop, tiny):
+    shown = [shop.search(text).slate.slate_id for text in ("tea", "kettle", "boots")]
+
+    shop.close()
+
+    with Shop.open(shop.folder.root, clock=tiny.clock) as again:
+        assert all(again.read_slate(slate_id) is not None for slate_id in shown)
 
 
 def test_what_was_stored_is_acknowledged_though_it_cannot_be_taken_in_yet(shop, monkeypatch, caplog):

@@ -136,10 +136,10 @@ def test_errors_do_not_end_the_thread_and_are_told_once(following, monkeypatch, 
 
     with monkeypatch.context() as patched:
         patched.setattr(following.records, "changes_since", locked)
-        assert eventually(lambda: bool(caplog.records))
+        assert eventually(lambda: "aisle.collect" in [record.name for record in caplog.records])
         time.sleep(0.3)
     assert following.records.changes_since == read_changes
-    assert [record.name for record in caplog.records] == ["aisle.collect"]
+    assert [record.name for record in caplog.records].count("aisle.collect") == 1
 
     elsewhere(following, "shop.add_events([Event('later', EventType.VIEW, now_ms - 1000, 'kettle')])")
     assert eventually(lambda: following.recommend("recently-viewed", user_id="later").item_ids == ("kettle",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -36,11 +36,23 @@ class Finding:
 
 
 def diagnose(
-    root: Path, records: RecordStore, specs: Mapping[str, SourceSpec], failures: Mapping[str, str]
+    root: Path,
+    records: RecordStore,
+    specs: Mapping[str, SourceSpec],
+    failures: Mapping[str, str],
+    serving: Collection[str],
 ) -> list[Finding]:
-    """Findings, the most serious first. ``failures`` are the sources that could not be brought into service."""
+    """Findings, the most serious first.
+
+    Args:
+        root: the shop's folder.
+        records: what is counted.
+        specs: the sources that there should be.
+        failures: what is wrong with those that could not be brought into service, or not as they should be.
+        serving: the sources that answer.
+    """
     counts = records.counts()
-    findings = [*on_data(counts), *on_sources(records, specs, failures), *on_disk(root)]
+    findings = [*on_data(counts), *on_sources(records, specs, failures, serving), *on_disk(root)]
     shop = shlex.quote(str(root))
     findings = [
         replace(
@@ -75,54 +87,44 @@ def on_data(counts: Mapping[str, int]) -> list[Finding]:
     return findings
 
 
-def on_sources(records: RecordStore, specs: Mapping[str, SourceSpec], failures: Mapping[str, str]) -> list[Finding]:
-    """Is every source trained, whole, and recent?"""
-    findings = [
-        Finding(Level.PROBLEM, f"source {name} does not serve: {why}", f"aisle train SHOP --source {name}")
-        for name, why in failures.items()
-    ]
+def on_sources(
+    records: RecordStore, specs: Mapping[str, SourceSpec], failures: Mapping[str, str], serving: Collection[str]
+) -> list[Finding]:
+    """Is every source trained, whole, and recent? Sources of which the same is true share a finding."""
+    findings: list[Finding] = []
+    said: dict[tuple[Level, str], list[str]] = {}
+    for name, why in failures.items():
+        what = why if name in serving else f"out of service: {why}"
+        said.setdefault((Level.PROBLEM, what), []).append(name)
     counts = records.counts()
-    n_rows = counts["items"] + counts["events"]
-    n_allowed = int(STALE_SHARE * n_rows)
-    is_behind: dict[int, bool] = {}
+    n_allowed = STALE_SHARE * (counts["items"] + counts["events"])
     for name, spec in specs.items():
         if name in failures or not counts["items"]:
             continue
         try:
             found = spec.artifacts.current(name)
         except CorruptError as error:
-            findings.append(Finding(Level.PROBLEM, str(error), f"aisle train SHOP --source {name}"))
+            said.setdefault((Level.PROBLEM, str(error)), []).append(name)
             continue
         if found is None:
-            findings.append(Finding(Level.ADVICE, f"source {name} was never trained", "aisle train SHOP"))
+            said.setdefault((Level.ADVICE, "never trained"), []).append(name)
             continue
         _, manifest = found
-        if manifest.data_seq not in is_behind:
-            is_behind[manifest.data_seq] = has_more_since(records, manifest.data_seq, counts["seq"], n_allowed)
-        if is_behind[manifest.data_seq]:
-            what = f"source {name} was trained before more than {STALE_SHARE:.0%} of the items and events were recorded"
-            findings.append(Finding(Level.ADVICE, what, f"aisle train SHOP --source {name}"))
+        if sum(records.count_since(manifest.data_seq).values()) > n_allowed:
+            what = f"trained before more than {STALE_SHARE:.0%} of the items and events were recorded"
+            said.setdefault((Level.ADVICE, what), []).append(name)
         else:
             findings.append(Finding(Level.OK, f"source {name} serves, version {manifest.version}"))
+    for (level, what), names in said.items():
+        subject = f"source {names[0]}" if len(names) == 1 else f"sources {', '.join(names)}"
+        findings.append(Finding(level, f"{subject}: {what}", train_again(names, specs)))
     return findings
 
 
-def has_more_since(records: RecordStore, seq: int, now_seq: int, n_allowed: int) -> bool:
-    """Whether more than ``n_allowed`` items and events came after ``seq``.
-
-    Lists that were shown take sequence numbers too, so that the numbers alone settle it only when they are few. Reads
-    no further than needed.
-    """
-    n_since = 0
-    while now_seq - seq > n_allowed - n_since:
-        changes = records.changes_since(seq)
-        n_since += len(changes.items) + len(changes.events)
-        if n_since > n_allowed:
-            return True
-        if changes.is_complete:
-            return False
-        seq = changes.seq
-    return False
+def train_again(names: Sequence[str], specs: Mapping[str, SourceSpec]) -> str:
+    """The command that trains just these."""
+    chosen = "" if set(names) >= set(specs) else "".join(f" --source {name}" for name in names)
+    return f"aisle train SHOP{chosen}"
 
 
 def on_disk(root: Path) -> list[Finding]:
