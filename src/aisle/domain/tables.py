@@ -121,10 +121,8 @@ class Table:
                 + ", ".join(f"{name}: {expected.get(name, 'absent')}" for name in wrong),
                 field=wrong[0] if wrong else None,
             )
-        required = [name for name, column in self.columns.items() if column.is_required]
-        nulls = self.frame.select(pl.col(required).null_count()).row(0) if required else ()
-        for name, n_null in zip(required, nulls, strict=True):
-            if n_null:
+        for name, column in self.columns.items():
+            if column.is_required and (n_null := self.frame.get_column(name).null_count()):
                 raise DataError(f"{type(self).__name__}: {n_null} rows have no {name}", field=name)
         for name, column in self.columns.items():
             if column.least is not None and (self.frame[name] < column.least).any():
@@ -253,9 +251,8 @@ class EventTable(Table):
     def from_rows(cls, events: Iterable[Event]) -> EventTable:
         """A table of ``events`` in the given order."""
         names = [name for name in EVENT_COLUMNS if name != "is_suspect"]
-        rows = [tuple(getattr(event, name) for name in names) for event in events]
-        schema = {name: pl.String if name == "type" else EVENT_COLUMNS[name].dtype for name in names}
-        return cls.from_frame(pl.DataFrame(rows, schema=schema, orient="row"))
+        rows = [(*(getattr(event, name) for name in names), False) for event in events]  # is_suspect is the last column
+        return cls(pl.DataFrame(rows, schema=schema_of(EVENT_COLUMNS), orient="row"))
 
     def rows(self) -> Iterator[Event]:
         """The events, one at a time (``is_suspect`` stays in the table)."""
