@@ -11,17 +11,21 @@ first promise that is broken and how. Call it from a test of your own::
 
 from aisle.testing.conformance.artifact_stores import check_artifact_store
 from aisle.testing.conformance.encoders import check_encoder
+from aisle.testing.conformance.rankers import check_ranker
 from aisle.testing.conformance.record_stores import check_record_store
 from aisle.testing.conformance.sources import check_source
 from aisle.testing.conformance.state_stores import check_state_store
+from aisle.testing.conformance.statistics import check_statistics
 from aisle.testing.conformance.vectors import check_embedding_store, check_vector_index
 
 __all__ = [
     "check_artifact_store",
     "check_embedding_store",
     "check_encoder",
+    "check_ranker",
     "check_record_store",
     "check_source",
     "check_state_store",
+    "check_statistics",
     "check_vector_index",
 ]
