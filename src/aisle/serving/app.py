@@ -13,6 +13,8 @@ from aisle.serving.context import Serving
 from aisle.serving.describing import openapi_of
 from aisle.serving.problems import answer_with_problems
 from aisle.serving.routes import asking, filling, operating, records, reference
+from aisle.serving.status import status_router
+from aisle.serving.storefront import storefront_router
 
 TAGS = [
     {"name": "Asking", "description": "Lists for queries, users, items and baskets."},
@@ -44,4 +46,7 @@ def create_app(serving: Serving) -> FastAPI:
     for router in (asking.router, filling.router, records.router, operating.router, reference.router):
         # Straight into one flat list: a router inside a router would be searched again on every request.
         app.router.routes.extend(router.routes)
+    app.router.routes.extend(status_router().routes)
+    if serving.config.storefront:
+        app.router.routes.extend(storefront_router().routes)  # last: it takes what nobody else does
     return app

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from aisle.ranking.gate import PASSED
 from aisle.serving.context import Serving, serving_of
 from aisle.serving.html import LANGUAGES, Assets, PageRoute, Pages, guard, read_words
 from aisle.serving.html.words import NAMES
+from aisle.serving.keys import may, token_of
 from aisle.serving.languages import language_of
 from aisle.serving.metrics import Sample
 from aisle.serving.status.gathering import gather
@@ -66,6 +65,7 @@ def status_router() -> APIRouter:
             now_ms=serving.shop.clock(),
             n_samples=len(samples),
             refresh=is_refreshed,
+            has_storefront=serving.config.storefront,
         )
         headers = {"refresh": str(REFRESH_SECONDS)} if is_refreshed else {}
         return guard(HTMLResponse(text, headers={"cache-control": "no-store", **headers}))
@@ -84,15 +84,9 @@ async def is_admin(request: Request, serving: Serving) -> bool:
     """Whether whoever asks may see the page: everybody without keys, else an admin key as the password."""
     if serving.keys is None:
         return True
-    kind, _, told = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "basic":
-        return False
-    try:
-        _, _, secret = base64.b64decode(told, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, ValueError):
-        return False
-    role = await serving.answering.run_aside(serving.keys.role_of, secret)
-    return role == "admin"
+    token = token_of(request.headers)
+    held = await serving.answering.run_aside(serving.keys.holder, token) if token else None
+    return held is not None and may(held.role, "admin")
 
 
 def moment(milliseconds: int) -> str:
