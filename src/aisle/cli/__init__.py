@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aisle.cli import asking, demonstrating, filling, keeping, learning
+from aisle.cli import asking, demonstrating, filling, keeping, keys, learning
 
 app = typer.Typer(
     name="aisle",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 FIRST, FILL, LEARN, ASK, KEEP = "To begin", "Bring data in", "Learn and check", "Ask", "Take back"
+SERVE = "Serve over HTTP"
 app.command("demo", rich_help_panel=FIRST)(demonstrating.demo)
 app.command("init", rich_help_panel=FIRST)(filling.init)
 app.command("import", rich_help_panel=FILL)(filling.import_)
@@ -30,6 +31,7 @@ app.command("similar", rich_help_panel=ASK)(asking.similar)
 app.command("basket", rich_help_panel=ASK)(asking.basket)
 app.command("rollback", rich_help_panel=KEEP)(keeping.rollback)
 app.command("erase", rich_help_panel=KEEP)(keeping.erase)
+app.add_typer(keys.keys, name="keys", rich_help_panel=SERVE)
 
 
 @app.callback(invoke_without_command=True)
