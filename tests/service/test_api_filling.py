@@ -1,0 +1,225 @@
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aisle import wire
+from aisle.domain import Event
+from aisle.ingest import accept_records
+from aisle.ingest.cleaning import CleaningConfig
+from aisle.serving import acceptance
+from aisle.testing import tiny_shop
+from tests.service.tiny_server import problem
+
+VIEW = {"user_id": "dora", "type": "view_item", "item_id": "boots"}
+
+
+def test_an_acknowledged_event_is_in_the_next_list(own_http):
+    assert own_http.post("/v1/events", json=VIEW).json()["n_new"] == 1
+
+    answer = own_http.post("/v1/recommend", json={"placement": "recently-viewed", "user_id": "dora"}).json()
+
+    assert answer["items"][0]["item_id"] == "boots"
+
+
+def test_an_event_sent_again_is_stored_once(own_http):
+    by_id = {**VIEW, "event_id": "once"}
+    by_content = {**VIEW, "time_ms": 1_774_000_000_000}
+
+    for event in (by_id, by_content):
+        first, second = (own_http.post("/v1/events", json=event).json() for _ in range(2))
+        assert (first["n_new"], first["n_duplicate"]) == (1, 0)
+        assert (second["n_new"], second["n_duplicate"]) == (0, 1)
+
+
+def test_an_event_joins_the_list_it_follows_from(own_http):
+    answer = own_http.post("/v1/search", json={"query": "boots", "user_id": "finn"}).json()
+    event = {**VIEW, "user_id": "finn", "type": "select_item", "slate_id": answer["slate_id"], "slot": 0}
+
+    assert own_http.post("/v1/events", json=event).json()["n_new"] == 1
+
+    listed = own_http.get("/v1/events", params={"user_id": "finn", "limit": 1}).json()["rows"][0]
+    assert (listed["slate_id"], listed["slot"]) == (answer["slate_id"], 0)
+
+
+def test_good_rows_go_in_and_bad_rows_are_named(own_http):
+    rows = [
+        {**VIEW, "event_id": "good-1"},
+        {"user_id": "dora", "type": "view_item"},
+        {**VIEW, "type": "stare"},
+        {**VIEW, "colour": "red"},
+        "not a record",
+        {**VIEW, "time_ms": 4_000_000_000_000},
+        {**VIEW, "query": "=cmd|' /C calc'!A0"},
+        {**VIEW, "event_id": "good-2"},
+    ]
+    response = own_http.post("/v1/events", json=rows)
+    told = wire.Written.model_validate_json(response.content, strict=True)
+
+    assert told.n_new == 2
+    assert [(refusal.row, refusal.field) for refusal in told.refusals] == [
+        (2, "item_id"),
+        (3, "type"),
+        (4, "colour"),
+        (5, ""),
+        (6, "time_ms"),
+        (7, "query"),
+    ]
+    assert told.refusals[1].value == "stare"
+    assert "view_item" in told.refusals[1].allowed
+
+
+def test_when_every_row_is_bad_nothing_was_accepted(own_http):
+    told = problem(own_http.post("/v1/events", json=[{**VIEW, "type": "stare"}, {"user_id": ""}]), 422)
+
+    assert told["type"].endswith("refused")
+    assert (told["field"], told["row"]) == ("type", 1)
+    assert {refusal["row"] for refusal in told["refusals"]} == {1, 2}
+
+
+@pytest.mark.parametrize("n_rows", [0, 10_001])
+def test_a_write_holds_one_to_ten_thousand_records(http, n_rows):
+    assert "10000" in problem(http.post("/v1/users", json=[{"user_id": "u"}] * n_rows), 422)["detail"]
+
+
+GA4_EXPORT = {
+    "event_name": "add_to_cart",
+    "event_timestamp": 1_774_800_000_000_000,
+    "user_pseudo_id": "ga-1",
+    "items": [{"item_id": "kettle", "quantity": 2, "price": 39.99}, {"item_id": "teapot"}],
+    "event_params": [{"key": "currency", "value": {"string_value": "USD"}}],
+}
+GA4_MEASUREMENT = {
+    "client_id": "ga-1",
+    "timestamp_micros": 1_774_800_000_000_000,
+    "events": [
+        {"name": "purchase", "params": {"transaction_id": "t-1", "currency": "USD", "items": [{"item_id": "kettle"}]}},
+        {"name": "scroll"},
+    ],
+}
+RETAIL = {
+    "eventType": "detail-page-view",
+    "visitorId": "ga-1",
+    "eventTime": "2026-03-29T10:00:00Z",
+    "productDetails": [{"product": {"id": "kettle"}}],
+    "attributionToken": "a-slate",
+}
+GORSE = {"FeedbackType": "like", "UserId": "ga-1", "ItemId": "kettle", "Timestamp": "2026-03-29T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("body", "types"),
+    [
+        (GA4_EXPORT, ["add_to_cart", "add_to_cart"]),
+        ([GA4_EXPORT], ["add_to_cart", "add_to_cart"]),
+        (GA4_MEASUREMENT, ["purchase"]),
+        (RETAIL, ["view_item"]),
+        ({"inputConfig": {"userEventInlineSource": {"userEvents": [RETAIL]}}}, ["view_item"]),
+        ([GORSE], ["add_to_wishlist"]),
+    ],
+    ids=["ga4 row", "ga4 rows", "ga4 measurement", "google retail", "google retail import", "gorse"],
+)
+def test_events_of_other_systems_are_taken_as_they_are(own_http, body, types):
+    told = own_http.post("/v1/events", json=body)
+
+    assert told.status_code == 200, told.text
+    assert told.json()["n_new"] == len(types)
+    rows = own_http.get("/v1/events", params={"user_id": "ga-1"}).json()["rows"]
+    assert [row["type"] for row in rows] == types
+    assert "kettle" in {row["item_id"] for row in rows}
+
+
+def test_a_form_may_be_named_and_a_wrong_one_is_refused(own_http):
+    assert own_http.post("/v1/events?format=gorse", json=GORSE).json()["n_new"] == 1
+    problem(own_http.post("/v1/events?format=aisle", json=GORSE), 422)
+    problem(own_http.post("/v1/events?format=matomo", json=GORSE), 422)
+    problem(own_http.post("/v1/users?format=google-retail", json={"user_id": "u"}), 422)
+
+
+def test_a_new_item_is_found_at_once_and_unchanged_when_sent_again(own_http):
+    item = {
+        "item_id": "samovar",
+        "texts": [{"language": "en", "title": "Brass <b>samovar</b>"}, {"language": "zh", "title": "黄铜茶炊"}],
+        "category": ["Kitchen", "Kettles"],
+        "attributes": {"metal": ["brass"]},
+        "price_minor": 8_900,
+        "stock": 3,
+    }
+    assert own_http.post("/v1/items", json=item).json()["n_new"] == 1
+    found = own_http.post("/v1/search", json={"query": "茶炊"}).json()["items"]
+    kept = own_http.get("/v1/items/samovar").json()
+
+    assert found[0]["item_id"] == "samovar"
+    assert kept["texts"][0] == {"language": "en", "title": "Brass samovar", "description": ""}
+    assert kept["currency"] == "USD"
+    again = own_http.post("/v1/items", json=kept).json()
+    assert (again["n_new"], again["n_changed"]) == (0, 0)
+    assert own_http.post("/v1/items", json={**kept, "stock": 2}).json()["n_changed"] == 1
+
+
+def test_products_of_google_retail_and_items_of_gorse_are_taken_as_they_are(own_http):
+    price = {"price": 25, "currencyCode": "USD"}
+    product = {"id": "r-1", "title": "Iron pan", "categories": ["Kitchen > Pans"], "priceInfo": price}
+    gorse = {"ItemId": "g-1", "Comment": "Steel wok", "Categories": ["Kitchen"], "Timestamp": "2026-03-01T00:00:00Z"}
+
+    for body in (product, [gorse]):
+        assert own_http.post("/v1/items", json=body).json()["n_new"] == 1
+
+    assert own_http.get("/v1/items/r-1").json()["price_minor"] == 2_500
+    assert own_http.get("/v1/items/g-1").json()["texts"][0]["title"] == "Steel wok"
+
+
+def test_users_and_documents(own_http):
+    user = {"user_id": "gwen", "language": "zh", "platforms": ["app"], "attributes": {"club": ["gold"]}}
+    document = {"document_id": "care", "text": "<p>Wash by hand.</p><p>Dry at once.</p>"}
+
+    assert own_http.post("/v1/users", json=[user]).json()["n_new"] == 1
+    assert own_http.post("/v1/documents", json=document).json()["n_new"] == 1
+
+    assert own_http.get("/v1/users/gwen").json().items() >= user.items()
+    rows = own_http.get("/v1/documents").json()["rows"]
+    assert rows[0].items() >= {"document_id": "care", "title": "Wash by hand.", "language": "en"}.items()
+
+
+def test_bodies_are_read_alike_however_large_they_are(own_http):
+    rows = [{**VIEW, "event_id": f"many-{n}"} for n in range(2_000)]
+    start = time.monotonic()
+
+    assert own_http.post("/v1/events", json=rows).json()["n_new"] == 2_000
+    assert time.monotonic() - start < 30
+
+
+TEXT = st.text(max_size=30)
+EVENTS = st.fixed_dictionaries(
+    {
+        "user_id": st.sampled_from(["u", "ann", "x" * 513, "a\nb", ""]),
+        "type": st.sampled_from(["view_item", "search", "stare"]),
+        "time_ms": st.sampled_from([1_774_000_000_000, 1, 4_000_000_000_000]),
+    },
+    optional={
+        "item_id": st.sampled_from(["kettle", "k\x00"]),
+        "query": TEXT,
+        "text": st.sampled_from(
+            ["fine", "<script>x</script>", "=1+1", "-5%", "ＡＢＣ  d", "a\u202eb", "&lt;b&gt;", " "]
+        ),
+        "quantity": st.sampled_from([1, 0, 100_001]),
+        "price_minor": st.sampled_from([0, -1, 10_000_000_001]),
+        "rating": st.sampled_from([5.0, 1e9]),
+        "slot": st.sampled_from([0, -1]),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(EVENTS, min_size=1, max_size=6))
+def test_an_event_is_accepted_and_cleaned_exactly_as_from_a_file(rows):
+    """Two ways in, one rule: what the API accepts equals what an import of the same rows accepts."""
+    clock = tiny_shop().clock
+    config = CleaningConfig(currency="EUR")
+    ours = acceptance.accept(rows, wire.Event, acceptance.events(clock, config))
+    theirs = accept_records(rows, None, clock=clock, config=config)
+
+    assert {refusal.row for refusal in ours.refusals} == {refusal.row for refusal in theirs.refusals}
+    assert list(dict.fromkeys(ours.rows)) == list(dict.fromkeys(theirs.table.rows()))
+    assert all(isinstance(row, Event) for row in ours.rows)

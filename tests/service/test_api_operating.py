@@ -1,0 +1,69 @@
+import orjson
+
+from aisle import wire
+from aisle.serving.jobs import Jobs
+from aisle.testing.tiny import FrozenClock
+from tests.service.tiny_server import problem, wait_until
+
+
+def test_a_training_runs_beside_the_server_one_at_a_time(own_http):
+    started = own_http.post("/v1/training", json={"names": ["popular"]})
+    job = wire.Job.model_validate_json(started.content, strict=True)
+
+    assert started.status_code == 202
+    assert started.headers["location"] == f"/v1/training/{job.job_id}"
+    assert problem(own_http.post("/v1/training", json={}), 409)["type"].endswith("busy")
+    assert own_http.post("/v1/search", json={"query": "tea"}).status_code == 200
+
+    wait_until(lambda: own_http.get(f"/v1/training/{job.job_id}").json()["finished_ms"] is not None, 120)
+    ended = own_http.get(f"/v1/training/{job.job_id}").json()
+    assert ended["status"] == "succeeded", ended
+    assert [made["source"] for made in ended["trained"]] == ["popular"]
+    assert own_http.get("/v1/training").json()["jobs"] == [ended]
+    popular = next(m for m in own_http.get("/v1/models").json()["models"] if m["name"] == "popular")
+    assert popular["versions"][-1]["version"] == ended["trained"][0]["version"]
+    assert popular["versions"][-1]["is_current"]
+
+    back = own_http.post("/v1/models/popular/rollback")
+    wire.ModelVersion.model_validate_json(back.content, strict=True)
+    assert back.json()["version"] == popular["versions"][0]["version"]
+
+
+def test_what_cannot_be_trained_or_rolled_back_is_said(http):
+    assert problem(http.post("/v1/training", json={"names": ["popula"]}), 422)["field"] == "names"
+    assert "popular" in problem(http.post("/v1/models/popula/rollback"), 404)["detail"]
+    assert problem(http.post("/v1/models/popular/rollback"), 409)["command"]
+
+
+def test_an_unknown_job_is_not_found(http):
+    for job_id in ("0" * 32, "..%2F..%2Faisle", "lock"):
+        problem(http.get(f"/v1/training/{job_id}"), 404)
+
+
+def test_a_failed_training_says_why_and_one_whose_worker_died_is_told_by_what_it_left(tmp_path):
+    jobs = Jobs(tmp_path, FrozenClock(5))
+    job = jobs.start_training()  # there is no shop in this folder
+    wait_until(lambda: jobs.read(job.job_id).finished_ms is not None)
+
+    ended = jobs.read(job.job_id)
+    assert ended.status == "failed"
+    assert "aisle init" in ended.message
+
+    for job_id, printed, status in (("a" * 32, b'{"trained": []}', "succeeded"), ("b" * 32, b"", "failed")):
+        (jobs.folder / f"{job_id}.json").write_bytes(orjson.dumps({"names": None, "started_ms": 9}))
+        (jobs.folder / f"{job_id}.out").write_bytes(printed)
+        assert jobs.read(job_id).status == status
+    assert [one.job_id for one in jobs.list()] == ["a" * 32, "b" * 32, job.job_id]
+
+
+def test_models_doctor_and_status(http, tiny):
+    models = http.get("/v1/models")
+    findings = http.get("/v1/doctor")
+    status = http.get("/v1/status")
+
+    assert all(len(model.versions) >= 1 for model in wire.Models.model_validate_json(models.content).models)
+    assert wire.Findings.model_validate_json(findings.content, strict=True).findings
+    told = wire.Status.model_validate_json(status.content, strict=True)
+    assert told.counts["items"] == len(tiny.items)
+    assert "recommended-for-you" in told.placements
+    assert set(told.versions) >= {"lexical", "popular"}
