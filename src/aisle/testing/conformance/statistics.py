@@ -199,5 +199,5 @@ def _require_same(promise: Promise, bench: _Bench, one: Statistics, other: Stati
 def _require_equal(promise: Promise, one: Features, other: Features) -> None:
     promise.require(one.names == other.names, "the names differ")
     is_close = np.isclose(one.values, other.values, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-    wrong = [name for name, is_same in zip(one.names, is_close.all(axis=0), strict=True) if not is_same]
+    wrong = [one.names[column] for column in np.unique(np.nonzero(~is_close)[1])]
     promise.require(not wrong, f"features {wrong} differ")
