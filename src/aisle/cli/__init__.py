@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aisle.cli import asking, demonstrating, filling, keeping, keys, learning
+from aisle.cli import asking, demonstrating, filling, keeping, keys, learning, serving
 
 app = typer.Typer(
     name="aisle",
@@ -31,6 +31,7 @@ app.command("similar", rich_help_panel=ASK)(asking.similar)
 app.command("basket", rich_help_panel=ASK)(asking.basket)
 app.command("rollback", rich_help_panel=KEEP)(keeping.rollback)
 app.command("erase", rich_help_panel=KEEP)(keeping.erase)
+app.command("serve", rich_help_panel=SERVE)(serving.serve)
 app.add_typer(keys.keys, name="keys", rich_help_panel=SERVE)
 
 

@@ -11,8 +11,11 @@ from fastapi import FastAPI
 
 from aisle.serving.context import Serving
 from aisle.serving.describing import openapi_of
+from aisle.serving.gate import guarded
+from aisle.serving.limits import Buckets, RequestSize
+from aisle.serving.logs import RequestLog
 from aisle.serving.problems import answer_with_problems
-from aisle.serving.routes import asking, filling, operating, records, reference
+from aisle.serving.routes import asking, filling, health, operating, records, reference
 from aisle.serving.status import status_router
 from aisle.serving.storefront import storefront_router
 
@@ -43,10 +46,14 @@ def create_app(serving: Serving) -> FastAPI:
     app.state.serving = serving
     app.openapi = partial(openapi_of, app)
     answer_with_problems(app)
-    for router in (asking.router, filling.router, records.router, operating.router, reference.router):
+    buckets = Buckets(serving.config.requests_per_second)
+    for router in (asking.router, filling.router, records.router, operating.router, reference.router, health.router):
         # Straight into one flat list: a router inside a router would be searched again on every request.
-        app.router.routes.extend(router.routes)
-    app.router.routes.extend(status_router().routes)
+        app.router.routes.extend(guarded(router.routes, serving.keys, buckets))
+    app.router.routes.extend(guarded(status_router().routes, serving.keys, buckets))
     if serving.config.storefront:
-        app.router.routes.extend(storefront_router().routes)  # last: it takes what nobody else does
+        # Last: it takes what nobody else does.
+        app.router.routes.extend(guarded(storefront_router().routes, serving.keys, buckets))
+    app.add_middleware(RequestSize, most_bytes=serving.config.max_body_bytes)
+    app.add_middleware(RequestLog, metrics=serving.metrics)
     return app

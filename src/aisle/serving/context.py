@@ -27,6 +27,8 @@ class Serving:
     metrics: Metrics
     intake: EventIntake
     answering: Answering
+    is_ready: bool = True
+    """False while the shop is being loaded and once the process shuts down."""
 
 
 def serving_of(request: HTTPConnection) -> Serving:

@@ -47,6 +47,7 @@ FORBIDDEN = Kind("forbidden", 403, "This key may not do that")
 PRIVACY = Kind("privacy", 403, "This is not given out")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing")
 NO_METHOD = Kind("method-not-allowed", 405, "This path does not take that method")
+TOO_SLOW = Kind("timeout", 408, "The request did not come in time")
 NOT_READY = Kind("not-ready", 409, "Something must be done first")
 BUSY = Kind("busy", 409, "Something else must end first")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
@@ -57,7 +58,7 @@ TOO_MANY = Kind("too-many-requests", 429, "Too many requests")
 INTERNAL = Kind("internal", 500, "The server failed")
 UNAVAILABLE = Kind("unavailable", 503, "Not available at this moment")
 KINDS: tuple[Kind, ...] = (
-    UNREADABLE, UNAUTHORISED, FORBIDDEN, PRIVACY, NOT_FOUND, NO_METHOD, NOT_READY, BUSY, TOO_LARGE, MEDIA, INVALID,
+    UNREADABLE, UNAUTHORISED, FORBIDDEN, PRIVACY, NOT_FOUND, NO_METHOD, TOO_SLOW, NOT_READY, BUSY, TOO_LARGE, MEDIA, INVALID,
     REFUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
 )  # fmt: skip
 

@@ -1,0 +1,79 @@
+"""The gate before every route: which role it needs, whether the caller has it, and whether it asks too often.
+
+Enters: routes. Leaves: the same routes, guarded. A route says its role (``describing.operation``); one that says
+nothing needs ``read`` to look and ``write`` to send, and only those listed here need nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aisle.serving.keys import ROLES, Keys, Role, may, token_of
+from aisle.serving.limits import Buckets
+from aisle.serving.problems import FORBIDDEN, TOO_MANY, UNAUTHORISED, Problem
+
+OPEN = frozenset({"/health/live", "/health/ready", "/openapi.json", "/docs"})
+"""Routes that need no key: they tell nothing of the shop."""
+_LOOKING = {"GET", "HEAD", "OPTIONS"}
+
+
+class Guard:
+    """ASGI: lets a request through to its route, or raises the problem that keeps it out."""
+
+    def __init__(self, app: ASGIApp, role: Role | None, keys: Keys | None, buckets: Buckets) -> None:
+        self._app = app
+        self._role: Role | None = role
+        self._keys = keys
+        self._buckets = buckets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check who asks, then how often.
+
+        Raises:
+            Problem: no key or an unknown one (401), a key of too small a role (403), too often (429).
+        """
+        if self._role is not None:
+            caller = self._caller(scope, self._role)
+            if wait := self._buckets.take(caller):
+                raise Problem(TOO_MANY, f"try again in {wait} s", headers={"retry-after": str(wait)})
+        await self._app(scope, receive, send)
+
+    def _caller(self, scope: Scope, role: Role) -> str:
+        if self._keys is None:
+            return scope["client"][0] if scope.get("client") else ""
+        token = token_of(Headers(scope=scope))
+        holder = self._keys.holder(token) if token else None
+        if holder is None:
+            what = "the key is not known or was revoked" if token else "send a key as `Authorization: Bearer KEY`"
+            raise Problem(UNAUTHORISED, what, headers={"www-authenticate": 'Bearer realm="Aisle", Basic realm="Aisle"'})
+        if not may(holder.role, role):
+            raise Problem(FORBIDDEN, f"the key has the role {holder.role}; this needs {role}")
+        return holder.key_id
+
+
+def guarded(routes: Iterable[BaseRoute], keys: Keys | None, buckets: Buckets) -> list[BaseRoute]:
+    """Copies of ``routes`` behind guards; other than plain routes (such as folders of static files) stay open."""
+    behind: list[BaseRoute] = []
+    for route in routes:
+        if isinstance(route, Route):
+            route = copy.copy(route)
+            route.app = Guard(route.app, role_of(route), keys, buckets)
+        behind.append(route)
+    return behind
+
+
+def role_of(route: Route) -> Role | None:
+    """The role that a route needs; None: nobody is asked for a key."""
+    if route.path in OPEN:
+        return None
+    told = (getattr(route, "openapi_extra", None) or {}).get("x-role")
+    if told is not None:
+        if told not in ROLES:
+            raise ValueError(f"{route.path} needs role {told!r}; known: {', '.join(ROLES)}")
+        return told
+    return "read" if (route.methods or set()) <= _LOOKING else "write"

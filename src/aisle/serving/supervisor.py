@@ -1,0 +1,201 @@
+"""Keeps the workers of a server running: starts them on one socket, replaces those that die, ends them in good order.
+
+Enters: a shop's folder and how it is to be served. Loads nothing of the shop itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aisle.errors import ConfigError, UnavailableError
+from aisle.serving.metrics import FOLDER_VARIABLE
+from aisle.serving.workers import FAILED, FAILED_STATUS, GRACE_SECONDS, READY
+from aisle.settings import ServingConfig
+
+PATIENCE_SECONDS = 0.05
+MOST_EARLY_DEATHS = 3
+"""Workers in a row that may die before they were ready; then the server gives up."""
+_MEMORY = Path("/dev/shm")
+_METRICS = "aisle-metrics-"
+
+
+@dataclass
+class Worker:
+    """One process that answers, and the pipe on which it says that it is ready."""
+
+    process: subprocess.Popen[bytes]
+    ready_from: int
+    is_ready: bool = False
+    failure: str | None = None
+
+    def listen(self) -> None:
+        """Hear whether it became ready."""
+        try:
+            told = os.read(self.ready_from, 4_096)
+        except BlockingIOError:
+            return
+        if told.startswith(READY):
+            self.is_ready = True
+        elif told.startswith(FAILED):
+            self.failure = told[len(FAILED) :].decode(errors="replace")
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        os.close(self.ready_from)
+
+
+class Supervisor:
+    """The parent of all workers. ``told`` hears what a person at the terminal wants to know."""
+
+    def __init__(self, root: Path, config: ServingConfig, told: Callable[[str], None]) -> None:
+        self._root = root
+        self._config = config
+        self._told = told
+        self._workers: list[Worker] = []
+        self._is_ending = False
+        self._n_early_deaths = 0
+        self._life, self._life_end = os.pipe()
+        """Workers hold the first end and wait on it; the system closes the other one whenever this process ends."""
+
+    def run(self, listening: socket.socket, on_ready: Callable[[], None]) -> None:
+        """Serve until SIGTERM or SIGINT; ``on_ready`` is called once, when every worker answers.
+
+        Raises:
+            UnavailableError: workers do not start.
+        """
+        with _metrics_folder() as metrics, self._signals():
+            self._workers = [self._start(listening, metrics) for _ in range(self._config.workers)]
+            try:
+                is_announced = False
+                while not self._is_ending:
+                    for place, worker in enumerate(self._workers):
+                        worker.listen()
+                        if worker.process.poll() is not None:
+                            self._workers[place] = self._replaced(worker, listening, metrics)
+                    if not is_announced and all(worker.is_ready for worker in self._workers):
+                        is_announced = True
+                        on_ready()
+                    time.sleep(PATIENCE_SECONDS)
+            finally:
+                self._end(listening)
+
+    def _start(self, listening: socket.socket, metrics: Path) -> Worker:
+        ready_from, ready_to = os.pipe()
+        os.set_blocking(ready_from, False)
+        command = [
+            *(sys.executable, "-m", "aisle.serving.workers", str(self._root)),
+            *("--config", self._config.model_dump_json()),
+            *("--listening", str(listening.fileno()), "--ready-to", str(ready_to), "--parent", str(self._life)),
+        ]
+        n_threads = str(max(1, (os.cpu_count() or 1) // self._config.workers))
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=(listening.fileno(), ready_to, self._life),
+            env={"OMP_NUM_THREADS": n_threads, **os.environ, FOLDER_VARIABLE: str(metrics)},
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then asks its workers to end
+        )
+        os.close(ready_to)
+        return Worker(process, ready_from)
+
+    def _replaced(self, dead: Worker, listening: socket.socket, metrics: Path) -> Worker:
+        dead.listen()
+        dead.close()
+        for file in metrics.glob(f"gauge_live*_{dead.process.pid}.db"):
+            file.unlink(missing_ok=True)
+        status = dead.process.returncode
+        if status == FAILED_STATUS:
+            raise UnavailableError(dead.failure or "the shop cannot be served; the lines above say why")
+        self._n_early_deaths = 0 if dead.is_ready else self._n_early_deaths + 1
+        if self._n_early_deaths >= MOST_EARLY_DEATHS:
+            raise UnavailableError(
+                f"{MOST_EARLY_DEATHS} workers in a row ended before they were ready (the last with status {status}); "
+                "look at the lines above, and at the memory of this machine"
+            )
+        self._told(f"worker {dead.process.pid} ended with status {status}; another takes its place")
+        return self._start(listening, metrics)
+
+    def _end(self, listening: socket.socket) -> None:
+        listening.close()
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS + 5.0
+        for worker in self._workers:
+            try:
+                worker.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._told(f"worker {worker.process.pid} does not end; it is killed")
+                worker.process.kill()
+                worker.process.wait()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def end(number: int, frame: object) -> None:
+            self._is_ending = True
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, was in before.items():
+                signal.signal(number, was)
+            for end_of_pipe in (self._life, self._life_end):
+                os.close(end_of_pipe)
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        ConfigError: somebody else listens there, or the address is none of this machine's.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2_048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            what = f"something listens on {host}:{port} already; stop it or choose another port with --port"
+        else:
+            what = f"{host}:{port} cannot be listened on: {error.strerror or error}"
+        raise ConfigError(what, setting="serving.port") from error
+    return listening
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _metrics_folder() -> Iterator[Path]:
+    """Where the workers count: in memory where there is such a folder, for a full disk would kill who counts on it."""
+    parent = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    for left in parent.glob(f"{_METRICS}*"):  # of servers that were killed
+        pid = left.name.removeprefix(_METRICS).partition("-")[0]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and left.stat().st_uid == os.getuid():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_METRICS}{os.getpid()}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
