@@ -74,8 +74,8 @@ class GroupCommit:
     def run_jointly(self, work: JointWork, given: Any) -> Any:
         """Like ``run``, but what all who wait have ``given`` for the same work is done in one call of it.
 
-        ``work`` takes what was given, in order, and returns a result for each. Should it fail, it is called again for
-        each by itself.
+        ``work`` takes what was given and returns a result for each, in the same order. Should it fail, it is called
+        again for each by itself.
         """
         return self._wait_for(_Ticket(None, work, given, self._deadline(None), is_hurried=False))
 

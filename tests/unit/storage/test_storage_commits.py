@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
+from aisle.contracts import Appended
 from aisle.domain import Event, EventTable, EventType
 from aisle.errors import NotReadyError, UnavailableError
 from aisle.storage import SqlRecords
-from aisle.storage.commits import GroupCommit
+from aisle.storage.commits import GroupCommit, JointWork
 from aisle.storage.sqlite import Database
 
 
@@ -42,25 +44,35 @@ def stored(database: Database) -> list[int]:
     return found
 
 
-def run_behind_a_slow_leader(commits: GroupCommit, works: list[Callable[[Connection], object]]) -> list[object]:
-    """Queue all works while a first one holds the transaction open, so that they are committed together."""
+def run_behind_a_slow_leader(
+    commits: GroupCommit,
+    works: list[Callable[[Connection], object]],
+    joint: tuple[JointWork, Sequence[Any]] | None = None,
+) -> list[object]:
+    """Queue all works while a first one holds the transaction open, so that they are committed together.
+
+    ``joint``, a work and what each of some callers gives for it, is queued with them.
+    """
     is_led, may_go_on = threading.Event(), threading.Event()
 
     def slow(connection: Connection) -> None:
         is_led.set()
         may_go_on.wait(10)
 
-    def outcome(work: Callable[[Connection], object]) -> object:
+    def outcome(run: Callable[..., object], *arguments: object) -> object:
         try:
-            return commits.run(work)
+            return run(*arguments)
         except Exception as error:
             return error
 
-    with ThreadPoolExecutor(len(works) + 1) as pool:
+    calls: list[tuple[Callable[..., object], object, object]] = [(commits.run, work, None) for work in works]
+    if joint is not None:
+        calls += [(commits.run_jointly, joint[0], given) for given in joint[1]]
+    with ThreadPoolExecutor(len(calls) + 1) as pool:
         leader = pool.submit(commits.run, slow)
         is_led.wait(10)
-        futures = [pool.submit(outcome, work) for work in works]
-        while len(commits._queue) < len(works):
+        futures = [pool.submit(outcome, *call) for call in calls]
+        while len(commits._queue) < len(calls):
             threading.Event().wait(0.005)
         may_go_on.set()
         leader.result()
@@ -99,6 +111,49 @@ def test_a_bad_batch_does_not_fail_its_neighbours(database: Database) -> None:
     assert [results[0], results[2]] == [1, 2]
     assert isinstance(results[1], ValueError)
     assert stored(database) == [1, 2]
+    assert rolled_back
+
+
+class InsertsTogether:
+    """A joint work that remembers what it was called with; 13 cannot be stored."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+
+    def __call__(self, connection: Connection, given: Sequence[int]) -> list[int]:
+        self.calls.append(list(given))
+        for n in given:
+            insert(n)(connection)
+            if n == 13:
+                raise ValueError("an unlucky number")
+        return [10 * n for n in given]
+
+
+def test_what_waits_for_the_same_work_is_done_in_one_call_of_it(database: Database) -> None:
+    commits = GroupCommit(database)
+    together = InsertsTogether()
+
+    results = run_behind_a_slow_leader(commits, [insert(1)], (together, [5, 3, 4]))
+
+    assert results == [1, 50, 30, 40]
+    assert [sorted(call) for call in together.calls] == [[3, 4, 5]]
+    assert stored(database) == [1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("works", [[], [insert(1)]], ids=["alone", "beside another work"])
+def test_what_fails_in_a_joint_work_takes_nobody_with_it(
+    database: Database, works: list[Callable[[Connection], object]]
+) -> None:
+    rolled_back: list[bool] = []
+    commits = GroupCommit(database, lambda: rolled_back.append(True))
+    together = InsertsTogether()
+
+    *results, first, bad, last = run_behind_a_slow_leader(commits, works, (together, [5, 13, 4]))
+
+    assert (first, last) == (50, 40)
+    assert isinstance(bad, ValueError)
+    assert stored(database) == [*results, 4, 5]
+    assert sorted(together.calls[0]) == [4, 5, 13]
     assert rolled_back
 
 
@@ -225,4 +280,29 @@ def test_many_threads_append_events_each_exactly_once(tmp_path: Path) -> None:
 
     frame = records.changes_since(0).events.frame
     assert total == frame.height == frame["event_id"].n_unique() == 70
+    records.close()
+
+
+def test_events_of_waiting_callers_are_stored_together_and_told_apart(tmp_path: Path) -> None:
+    records = SqlRecords.open(tmp_path / "shop.db")
+
+    def view(event_id: str) -> Event:
+        return Event("u", EventType.VIEW, 1, "a", event_id=event_id)
+
+    given = [[EventTable.from_rows([view("shared"), view(f"own {n}")])] for n in range(4)]
+    together = records._append_groups
+    calls: list[int] = []
+
+    def counted(connection: Connection, waiting: Sequence[Sequence[EventTable]]) -> Sequence[Sequence[Appended]]:
+        calls.append(len(waiting))
+        return together(connection, waiting)
+
+    results = run_behind_a_slow_leader(records._commits, [], (counted, given))  # type: ignore[arg-type]
+
+    assert calls == [4]
+    appended = [result[0] for result in results]  # type: ignore[index]
+    # Whose "shared" came first is nobody's concern; it was stored for exactly one of them.
+    counted = sorted((one.n_new, one.n_duplicate, one.n_waiting) for one in appended)
+    assert counted == [*[(1, 1, 1)] * 3, (2, 0, 2)]
+    assert records.counts()["events"] == 5
     records.close()

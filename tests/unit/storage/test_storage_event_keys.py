@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisle.domain import Event, EventTable, EventType
-from aisle.storage.event_keys import event_keys
+from aisle.storage.event_keys import event_keys, row_keys
 
 texts = st.none() | st.sampled_from(["", "a", "ab", "b", "k1:a", "1:ak", "é", "\x1f"])
 an_event = st.builds(
@@ -20,7 +20,7 @@ an_event = st.builds(
     item_id=st.sampled_from(["a", "ab"]),
     quantity=st.integers(1, 2),
     price_minor=st.none() | st.integers(0, 12),
-    rating=st.none() | st.sampled_from([0.0, 1.0, 4.5]),
+    rating=st.none() | st.sampled_from([0.0, 0.1, 1.0, 4.5]),
     session_id=texts,
     basket_id=texts,
     slot=st.none() | st.integers(0, 1),
@@ -36,6 +36,15 @@ def test_keys_are_equal_exactly_when_events_are(events: list[Event]) -> None:
     for event, key in zip(events, keys, strict=True):
         for other, other_key in zip(events, keys, strict=True):
             assert (event == other) == (key == other_key)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(an_event, max_size=6), st.lists(st.none() | st.sampled_from(["", "1", "灯"]), min_size=6, max_size=6))
+def test_rows_have_the_keys_of_their_table(events: list[Event], event_ids: list[str | None]) -> None:
+    given = [replace(event, event_id=event_id) for event, event_id in zip(events, event_ids, strict=False)]
+    table = EventTable.from_rows(given)
+
+    assert row_keys(table.frame.rows()) == event_keys(table).tolist()
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aisle.domain import Event, EventTable, EventType, Item, ItemTable, ItemText
-from aisle.storage import SqlRecords, event_writer
+from aisle.storage import SqlRecords, event_writer, prepared_events
 
 item_ids = st.sampled_from("abcd")
 user_ids = st.sampled_from("uvw")
@@ -29,6 +29,7 @@ an_item = st.builds(lambda item_id, title: Item(item_id, (ItemText("en", title),
 a_step = st.one_of(
     st.tuples(st.just("events"), st.lists(an_event, max_size=6)),
     st.tuples(st.just("bulk"), st.lists(an_event, max_size=6)),
+    st.tuples(st.just("groups"), st.lists(st.lists(an_event, max_size=3), max_size=3)),
     st.tuples(st.just("items"), st.lists(an_item, max_size=4)),
     st.tuples(st.just("erase"), user_ids),
     st.tuples(st.just("reopen"), st.none()),
@@ -68,9 +69,17 @@ class Model:
 
 def play(records: SqlRecords, model: Model, kind: str, given: list) -> None:
     if kind in ("events", "bulk"):
-        with patch.object(event_writer, "SMALL_APPEND", 0 if kind == "bulk" else 5_000):
+        is_bulk = kind == "bulk"
+        with (
+            patch.object(event_writer, "SMALL_APPEND", 0 if is_bulk else 5_000),
+            patch.object(prepared_events, "FEW_EVENTS", 0 if is_bulk else 2_000),
+        ):
             appended = records.append_events(EventTable.from_rows(given))
         assert (appended.n_new, appended.n_duplicate, appended.n_waiting) == model.append_events(given)
+    elif kind == "groups":
+        told = records.append_event_groups([EventTable.from_rows(group) for group in given])
+        counted = [(appended.n_new, appended.n_duplicate, appended.n_waiting) for appended in told]
+        assert counted == [model.append_events(group) for group in given]
     elif kind == "items":
         appended = records.append_items(ItemTable.from_rows(given))
         assert (appended.n_new, appended.n_changed) == model.append_items(given)
@@ -101,6 +110,8 @@ def check(records: SqlRecords, model: Model, limit: int) -> None:
     assert {item.item_id: item for item in changes.items.rows()} == model.items
     for user_id in "uvw":
         assert list(records.read_user_events([user_id], limit).rows()) == model.last_events(user_id, limit)
+        mine = [event for event in model.events if event.user_id == user_id]
+        assert list(records.list_events(user_id=user_id).rows) == mine[::-1]
     known = [event for event in model.events if event.item_id in model.items]
     snapshot = records.snapshot()
     rows = list(model.items)

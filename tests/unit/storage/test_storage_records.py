@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aisle.contracts import Checkpoint
@@ -15,6 +16,7 @@ from aisle.domain import (
     Event,
     EventTable,
     EventType,
+    Features,
     Item,
     ItemKind,
     ItemTable,
@@ -262,7 +264,9 @@ def test_erasing_a_user_leaves_nothing_of_him(records: SqlRecords, tmp_path: Pat
     records.append_items(items(item("a")))
     records.append_users(UserTable.from_rows([User(secret, region="SH")]))
     records.append_events(events(view(secret, "a", 1), view(secret, "later", 2), view("other", "a", 3)))
-    records.append_slates([Slate("s1", "home", 5, (Slot("a", 1.0, 1.0),), secret, "my secret query", ("a",))])
+    features = Features(("age",), np.array([[33.0]], np.float32))
+    slot = Slot("a", 1.0, 1.0, outcomes={"click": 0.5})
+    records.append_slates([Slate("s1", "home", 5, (slot,), secret, "my secret query", ("a",), features=features)])
 
     n_rows = records.erase_user(secret)
 
@@ -273,7 +277,8 @@ def test_erasing_a_user_leaves_nothing_of_him(records: SqlRecords, tmp_path: Pat
     assert records.snapshot().user_ids == ["other"]
     slate = records.read_slate("s1")
     assert slate is not None
-    assert (slate.user_id, slate.query, slate.item_ids) == (None, None, ("a",))
+    assert (slate.user_id, slate.query, slate.slots, slate.features) == (None, None, (slot,), None)
+    assert records.changes_since(0).n_erasures == 1
     assert records.erase_user(secret) == 0
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or secret.encode() not in path.read_bytes()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from aisle import storage
+from aisle.domain import Slate, Slot
 from aisle.errors import ConfigError
 from aisle.storage import SqlRecords
-from aisle.storage.schema import REVISION, metadata
-from aisle.storage.sqlite import Database
+from aisle.storage.ledger import Ledger
+from aisle.storage.schema import REVISION, events, metadata, slates, user_codes
+from aisle.storage.sqlite import Database, insert_rows
 
 
 def test_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path) -> None:
@@ -65,6 +71,33 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path)
 
     assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
     connection.close()
+
+
+def test_a_shop_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
+    database = Database(tmp_path / "shop.db")
+    config = Config()
+    config.set_main_option("script_location", str(Path(storage.__file__).parent / "migrations"))
+    slots = [["kettle", 0.5, 1.0, {"linear": 0.25}], ["boots", 0.25, 0.5, {}]]
+    body = {"placement": "home", "time_ms": 7, "query": "tea", "anchors": ["a"], "versions": {"p": "1"}, "slots": slots}
+    with database.writer() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        Ledger(seq=2, n_events=1, n_user_codes=1, indexed_seq=1).create(connection)
+        insert_rows(connection, user_codes, {"user_code": [0], "user_id": ["ann"]})
+        searched = {"seq": [1], "event_key": [5], "user_code": [0], "type": [9], "time_ms": [7], "quantity": [1]}
+        insert_rows(connection, events, {**searched, "is_suspect": [False], "query": ["tea"]})
+        compressed = zlib.compress(orjson.dumps(body))
+        insert_rows(connection, slates, {"seq": [2], "slate_id": ["s"], "user_id": ["ann"], "body": [compressed]})
+    database.close()
+
+    records = SqlRecords.open(tmp_path / "shop.db")
+
+    slate = Slate("s", "home", 7, (Slot("kettle", 0.5, 1.0, {"linear": 0.25}), Slot("boots", 0.25, 0.5)), "ann", "tea")
+    wanted = replace(slate, anchor_item_ids=("a",), versions={"p": "1"})
+    assert records.read_slates(0) == (2, [wanted])
+    assert records.read_slate("s") == wanted
+    assert [event.query for event in records.list_events(user_id="ann").rows] == ["tea"]
+    records.close()
 
 
 def test_an_upgrade_that_was_cut_short_starts_again(tmp_path: Path) -> None:

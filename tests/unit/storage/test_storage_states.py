@@ -122,6 +122,23 @@ def test_a_forgotten_user_is_read_anew(records: SqlRecords) -> None:
     assert len(states.read(["u"])[0].item_rows) == 0
 
 
+def test_a_state_that_is_being_read_while_all_are_forgotten_is_not_kept(tmp_path: Path) -> None:
+    records = CountingRecords.open(tmp_path / "shop.db")
+    states = LiveStates(records, catalogue("a"))
+    happen(records, states, view("u", "a", 1))
+    records.has_read, records.may_return = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(states.read, ["u"])
+        records.has_read.wait(10)
+        records.erase_user("u")
+        states.forget_all()
+        records.may_return.set()
+        slow.result()
+
+    assert len(states.read(["u"])[0].item_rows) == 0
+    records.close()
+
+
 def test_an_event_that_comes_while_the_state_is_being_read_is_not_lost(tmp_path: Path) -> None:
     records = CountingRecords.open(tmp_path / "shop.db")
     states = LiveStates(records, catalogue("a", "b"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from aisle.contracts import Checkpoint, RecordStore
@@ -15,6 +16,7 @@ from aisle.domain import (
     Event,
     EventTable,
     EventType,
+    Features,
     ItemTable,
     Slate,
     Slot,
@@ -23,6 +25,7 @@ from aisle.domain import (
 )
 from aisle.errors import NotReadyError
 from aisle.testing.conformance.files import empty_folder
+from aisle.testing.conformance.lists import check_lists
 from aisle.testing.conformance.promises import Promise, in_threads
 from aisle.testing.tiny import NOW_MS, TinyShop, tiny_shop
 
@@ -46,11 +49,14 @@ def check_record_store(make: Make) -> None:
         _tells_what_changed(name, store, shop)
         _takes_snapshots(name, store, shop)
         _keeps_waiting_events(name, store)
+        _keeps_groups(name, store, shop)
         _keeps_slates(name, store)
         _counts_queries(name, store)
+        check_lists(name, store)
         _is_there_again(name, store, make, folder)
         store = make(folder)
         _forgets_users(name, store)
+        _forgets_users_of_late_slates(name, store)
         store.close()
     with empty_folder() as folder:
         _takes_many_writers(name, make, folder)
@@ -67,6 +73,9 @@ def _starts_empty(name: str, store: RecordStore) -> None:
         changes = store.changes_since(0)
         promise.require(changes.is_complete and not len(changes.items) and not len(changes.events), "it has changes")
         promise.require(store.append_events(EventTable.empty()).n_new == 0, "no event was counted as new")
+        promise.require(store.append_event_groups([]) == [], "no group gave something")
+        promise.require(store.read_slates(0) == (0, []), "it has slates")
+        promise.require(list(store.read_slate_events()) == [], "it has events of slates")
 
 
 def _keeps_items(name: str, store: RecordStore, shop: TinyShop) -> None:
@@ -202,16 +211,61 @@ def _keeps_waiting_events(name: str, store: RecordStore) -> None:
         promise.require(store.counts()["waiting_events"] == 0, "it still waits")
 
 
+def _keeps_groups(name: str, store: RecordStore, shop: TinyShop) -> None:
+    with Promise(name, "groups of events are stored once, and each caller hears what became of his") as promise:
+        n_before = store.counts()["events"]
+        fresh = [Event("dan", EventType.VIEW, NOW_MS, f"group-item-{n}", event_id=f"group-{n}") for n in range(3)]
+        groups = [[*fresh[:2], shop.events[0]], [], [*fresh[1:], fresh[2]]]
+        told = store.append_event_groups([EventTable.from_rows(group) for group in groups])
+        counted = [(appended.n_new, appended.n_duplicate, appended.n_waiting) for appended in told]
+        promise.require(counted == [(2, 1, 2), (0, 0, 0), (1, 2, 1)], f"it says {counted}")
+        promise.require(store.counts()["events"] == n_before + 3, f"{store.counts()['events'] - n_before} were stored")
+        found = list(store.read_user_events(["dan"], 3).rows())
+        promise.require(found == fresh, f"it has {[event.event_id for event in found]}, in this order")
+
+
 def _keeps_slates(name: str, store: RecordStore) -> None:
-    with Promise(name, "a slate is read back as it was shown") as promise:
-        slots = (Slot("kettle", 0.5, 1.0, {"linear": 0.25}), Slot("boots", 0.25, 0.5))
-        slates = [
-            Slate("slate-1", "home", NOW_MS, slots, user_id="ann", versions={"linear": "3"}),
-            Slate("slate-2", "search", NOW_MS, (), query="绿茶", anchor_item_ids=("kettle",)),
-        ]
-        store.append_slates(slates)
+    values = np.array([[0.1, np.nan], [1e30, -2.0]], np.float32)
+    slots = (Slot("kettle", 0.5, 1.0, {"linear": 0.25}, {"click": 0.125}), Slot("boots", 0.25, 0.5))
+    slates = [
+        Slate("slate-1", "home", NOW_MS, slots, "ann", versions={"linear": "3"}, features=Features(("a", "b"), values)),
+        Slate("slate-2", "search", NOW_MS, (), query="绿茶", anchor_item_ids=("kettle",)),
+        Slate("slate-3", "home", NOW_MS, slots[1:], features=Features(("b", "a"), values[1:])),
+    ]
+    with Promise(name, "a slate is read back as it was shown, with what the ranker knew") as promise:
+        promise.require(store.append_slates(slates).n_new == len(slates), "not all are counted as new")
+        promise.require(store.append_slates(slates[:2]).n_duplicate == 2, "one known is not counted as a duplicate")
         for slate in slates:
-            promise.require(store.read_slate(slate.slate_id) == slate, f"{slate.slate_id} differs")
+            found = store.read_slate(slate.slate_id)
+            promise.require(found == slate, f"{slate.slate_id} differs")
+            promise.require(found is not None and _same(found.features, slate.features), "features differ")
+    with Promise(name, "slates are read in the order they were written down, in pages") as promise:
+        first_seq, first = store.read_slates(0, 2)
+        last_seq, last = store.read_slates(first_seq, 2)
+        promise.require([*first, *last] == slates and len(first) == 2, f"pages of two gave {len(first)}, {len(last)}")
+        same = [_same(f.features, s.features) for f, s in zip([*first, *last], slates, strict=True)]
+        promise.require(all(same), "features differ")
+        promise.require(store.read_slates(last_seq) == (last_seq, []), "there is something after the last")
+    with Promise(name, "events that carry a slate are read in order of arrival, robots left out") as promise:
+        seq = store.counts()["seq"]
+        given = [
+            Event("ann", EventType.CLICK, NOW_MS - n, "kettle", event_id=f"shown-{n}", slate_id="slate-1", slot=0)
+            for n in range(4)
+        ]
+        table = EventTable.from_rows([*given, Event("ann", EventType.VIEW, NOW_MS, "kettle", event_id="not-shown")])
+        is_robot = pl.col("event_id") == "shown-2"
+        store.append_events(EventTable(table.frame.with_columns(is_suspect=is_robot)))
+        wanted = [event for event in given if event.event_id != "shown-2"]
+        for after in (0, seq):
+            found = [event for page in store.read_slate_events(after) for event in page.rows()]
+            promise.require(found == wanted, f"after {after} it gives {[event.event_id for event in found]}")
+        promise.require(list(store.read_slate_events(store.counts()["seq"])) == [], "there is something after the end")
+
+
+def _same(found: Features | None, wanted: Features | None) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    return found.names == wanted.names and np.array_equal(found.values, wanted.values, equal_nan=True)
 
 
 def _counts_queries(name: str, store: RecordStore) -> None:
@@ -261,6 +315,8 @@ def _says_that_it_is_closed(call: Callable[[], object]) -> bool:
 def _forgets_users(name: str, store: RecordStore) -> None:
     with Promise(name, "an erased user is nowhere any more and others are untouched") as promise:
         others = store.read_user_events(["bob"], 100).frame
+        end = store.counts()["seq"]
+        n_erasures = store.changes_since(end).n_erasures
         n_rows = store.erase_user("ann")
         promise.require(n_rows > 0, "it says that no row went")
         promise.require(store.read_user("ann") is None, "the profile is there")
@@ -270,9 +326,29 @@ def _forgets_users(name: str, store: RecordStore) -> None:
         promise.require("ann" not in changed, "the change feed has the user")
         slate = store.read_slate("slate-1")
         promise.require(slate is None or slate.user_id is None, "a slate has the user")
+        promise.require(slate is None or slate.features is None, "a slate has numbers about the user")
+        promise.require(store.list_events(user_id="ann").rows == [], "events are listed")
+        for after in (0, end):
+            grown = store.changes_since(after).n_erasures
+            promise.require(grown == n_erasures + 1, f"the feed after {after} tells of {grown} erasures")
         promise.require(store.read_user_events(["bob"], 100).frame.equals(others), "another user's events changed")
         promise.require(store.erase_user("ann") == 0, "erasing again found more")
         promise.require(store.append_users(UserTable.from_rows([User("ann")])).n_new == 1, "the user cannot come back")
+
+
+def _forgets_users_of_late_slates(name: str, store: RecordStore) -> None:
+    with Promise(name, "slates made before a user was erased are written down without their users") as promise:
+        n_erasures = store.changes_since(store.counts()["seq"]).n_erasures
+        features = Features(("a",), np.ones((1, 1), np.float32))
+        slate = Slate("in-time", "search", NOW_MS, (Slot("kettle", 1.0, 1.0),), "bob", "tea", ("boots",), {}, features)
+        store.append_slates([slate], n_erasures)
+        promise.require(store.read_slate("in-time") == slate, "one made in time differs")
+        store.erase_user("ann")
+        store.append_slates([replace(slate, slate_id="late")], n_erasures)
+        late = store.read_slate("late")
+        wanted = replace(slate, slate_id="late", user_id=None, query=None, anchor_item_ids=())
+        promise.require(late is not None and late == wanted, f"a late one is {late}")
+        promise.require(late is None or late.features is None, "a late one has its features")
 
 
 def _takes_many_writers(name: str, make: Make, folder: Path) -> None:

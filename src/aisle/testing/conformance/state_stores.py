@@ -38,6 +38,13 @@ def check_state_store(
             records.erase_user("bob")
             states.forget("bob")
             promise.require(not len(states.read(["bob"])[0].item_rows), "there is still a state")
+        with Promise(name, "when everybody is forgotten, states are read anew") as promise:
+            kept = states.read(["ann", "cai"])
+            records.erase_user("ann")  # as another process would
+            states.forget_all()
+            ann, cai = states.read(["ann", "cai"])
+            promise.require(not len(ann.item_rows), "there is still a state of the one who was erased")
+            promise.require(len(cai.item_rows) == len(kept[1].item_rows), "another user's state changed")
         records.close()
 
 
