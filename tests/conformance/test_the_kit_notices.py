@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from aisle import settings
+from aisle.contracts import Listed
 from aisle.domain import Candidates, EventTable, top_candidates
 from aisle.errors import ContractError, CorruptError
 from aisle.retrieval.vectors import CosineIndex
@@ -317,11 +318,35 @@ def records_that(**broken: Callable[..., Any]) -> Callable[[Path], Any]:
         (records_that(changes_since=lambda own, seq, limit=5: own(0, limit)), "change feed"),
         (records_that(read_checkpoint=lambda own, source, fingerprint: None), "checkpoint"),
         (records_that(read_slate=lambda own, slate_id: None), "slate"),
+        (records_that(append_event_groups=lambda own, groups: own(groups)[::-1]), "each caller hears"),
+        (
+            records_that(append_slates=lambda own, slates, n=None: own([replace(s, features=None) for s in slates], n)),
+            "knew",
+        ),
+        (records_that(append_slates=lambda own, slates, n=None: own(slates)), "without their users"),
+        (records_that(read_slates=lambda own, after, limit=5: own(after, 5)), "in pages"),
+        (records_that(read_slate_events=lambda own, after=0: own()), "carry a slate"),
+        (
+            records_that(list_items=lambda own, cursor=None, limit=5: own(None if cursor == "" else cursor, limit)),
+            "refused",
+        ),
+        (
+            records_that(list_users=lambda own, cursor=None, limit=5: backwards(own(cursor, limit))),
+            "users and documents by id",
+        ),
+        (
+            records_that(list_events=lambda own, cursor=None, limit=5, user_id=None: own(cursor, limit)),
+            "newest arrival",
+        ),
     ],
 )
 def test_a_broken_record_store_is_noticed(make, promise: str) -> None:
     with pytest.raises(ContractError, match=promise):
         conformance.check_record_store(make)
+
+
+def backwards(page: Listed[Any]) -> Listed[Any]:
+    return Listed(page.rows[::-1], page.cursor)
 
 
 def without_ids(table: EventTable) -> EventTable:
@@ -332,6 +357,11 @@ def without_ids(table: EventTable) -> EventTable:
 
 class StaleStates(LiveStates):
     def record(self, events) -> None:
+        pass
+
+
+class RemembersTheErased(LiveStates):
+    def forget_all(self) -> None:
         pass
 
 
@@ -367,6 +397,8 @@ class UnlimitedIndex(CosineIndex):
 def test_broken_stores_are_noticed() -> None:
     with pytest.raises(ContractError, match="acknowledged"):
         conformance.check_state_store(StaleStates, records_that())
+    with pytest.raises(ContractError, match="everybody is forgotten"):
+        conformance.check_state_store(RemembersTheErased, records_that())
     with pytest.raises(ContractError, match="rollback"):
         conformance.check_artifact_store(ForgetfulArtifacts)
     with pytest.raises(ContractError, match="by the name it was given"):
