@@ -21,15 +21,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aisle.errors import ConfigError, UnavailableError
-from aisle.serving.metrics import FOLDER_VARIABLE
-from aisle.serving.workers import FAILED, FAILED_STATUS, GRACE_SECONDS, READY
 from aisle.settings import ServingConfig
 
+READY, FAILED = b"r", b"f"
+FAILED_STATUS = 3
+"""Exit status of a worker that said why the shop cannot be served; starting it again would not help."""
+GRACE_SECONDS = 25
+"""How long requests under way may take once a worker is to end."""
 PATIENCE_SECONDS = 0.05
 MOST_EARLY_DEATHS = 3
 """Workers in a row that may die before they were ready; then the server gives up."""
 _MEMORY = Path("/dev/shm")
 _METRICS = "aisle-metrics-"
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Chooses prometheus_client's multi-process mode; it must be set before that package is imported."""
 
 
 @dataclass
@@ -105,7 +110,7 @@ class Supervisor:
             command,
             stdin=subprocess.DEVNULL,
             pass_fds=(listening.fileno(), ready_to, self._life),
-            env={"OMP_NUM_THREADS": n_threads, **os.environ, FOLDER_VARIABLE: str(metrics)},
+            env={"OMP_NUM_THREADS": n_threads, **os.environ, METRICS_VARIABLE: str(metrics)},
             start_new_session=True,  # Ctrl-C reaches this process alone, which then asks its workers to end
         )
         os.close(ready_to)

@@ -28,17 +28,13 @@ from aisle.serving.keys import Keys
 from aisle.serving.limits import PunctualProtocol
 from aisle.serving.logs import write_logs
 from aisle.serving.metrics import Metrics
+from aisle.serving.supervisor import FAILED, FAILED_STATUS, GRACE_SECONDS, READY
 from aisle.settings import ServingConfig
 from aisle.shop import Shop
 from aisle.storage.keys import SqlKeys
 
-READY, FAILED = b"r", b"f"
-FAILED_STATUS = 3
-"""Exit status of a worker that said why the shop cannot be served; starting it again would not help."""
 KEPT_SECONDS = 75
 """How long an idle connection is kept for its next request."""
-GRACE_SECONDS = 25
-"""How long requests under way may take once the process is to end."""
 
 log = logging.getLogger("aisle.serving")
 

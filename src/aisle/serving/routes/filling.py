@@ -82,6 +82,9 @@ async def add_events(request: Request) -> Response:
     if len(read.table):
         assert isinstance(read.table, EventTable)
         appended = await serving.intake.add(read.table)
+    serving.metrics.took_in("new", appended.n_new)
+    serving.metrics.took_in("duplicate", appended.n_duplicate)
+    serving.metrics.took_in("refused", len({refusal.row for refusal in read.refusals}))
     return _written(read, appended)
 
 

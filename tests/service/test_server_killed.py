@@ -1,0 +1,116 @@
+"""The real server, killed: what it acknowledged is there afterwards, once; who dies is replaced; who is asked to end
+finishes first.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from aisle.shop import Shop
+from tests.service.real_server import RealServer, Senders, event, served, wait_until
+
+ROUNDS = 10
+
+
+@pytest.fixture
+def folder(trained_folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained_folder, tmp_path / "shop")
+
+
+@pytest.mark.timeout(300)
+def test_what_was_acknowledged_is_there_exactly_once_however_often_everything_is_killed(folder: Path) -> None:
+    acknowledged: list[str] = []
+    for number in range(ROUNDS):
+        with served(folder, "--workers", "2") as server, Senders(server.address, f"round{number}") as senders:
+            wait_until(lambda s=senders: len(s.acknowledged) >= 20)
+            server.kill_everything()
+        assert set(senders.statuses) == {200}
+        acknowledged += senders.acknowledged
+    ids = _stored_ids(folder)
+    assert len(acknowledged) >= 20 * ROUNDS
+    assert set(acknowledged) <= set(ids)
+    assert max(Counter(ids).values()) == 1
+
+
+def test_workers_end_with_their_supervisor(folder: Path) -> None:
+    with served(folder, "--workers", "2") as server:
+        workers = server.workers()
+        server.process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(workers, timeout=20)
+        assert not alive
+
+
+def test_a_dead_worker_is_replaced_and_the_others_answer_meanwhile(folder: Path) -> None:
+    with served(folder, "--workers", "2") as server:
+        before = {worker.pid for worker in server.workers()}
+        victim = server.workers()[0]
+        victim.send_signal(signal.SIGKILL)
+        with httpx.Client(base_url=server.address, timeout=30) as client:
+            assert client.post("/v1/recommend", json={"user_id": "dora"}).status_code == 200
+        wait_until(
+            lambda: len({worker.pid for worker in server.workers()} & before) == 1 and len(server.workers()) == 2
+        )
+        assert f"worker {victim.pid} ended with status -9; another takes its place" in server.log.read_text()
+        with httpx.Client(base_url=server.address, timeout=30) as client:
+            assert client.post("/v1/events", json=event("after-the-death")).status_code == 200
+        assert server.end() == 0
+    assert "after-the-death" in _stored_ids(folder)
+
+
+def test_asked_to_end_under_load_it_finishes_what_is_under_way_and_loses_nothing(folder: Path) -> None:
+    answers: list[int] = []
+    with served(folder) as server, Senders(server.address, "load") as senders:
+        wait_until(lambda: len(senders.acknowledged) >= 20)
+        asking = threading.Thread(target=_ask_slowly, args=(server, answers))
+        asking.start()
+        time.sleep(0.3)
+        assert server.end() == 0
+        asking.join(30)
+    assert set(senders.statuses) <= {200, 503}
+    assert answers == [200]
+    ids = _stored_ids(folder)
+    assert set(senders.acknowledged) <= set(ids)
+    assert max(Counter(ids).values()) == 1
+    assert "ended; everything acknowledged is stored" in server.log.read_text()
+
+
+def test_lists_that_were_shown_are_written_down_before_it_ends(folder: Path) -> None:
+    with served(folder) as server:
+        shown = [server.client.post("/v1/recommend", json={"user_id": "dora"}).json() for _ in range(5)]
+        assert server.end() == 0
+    with Shop.open(folder) as shop:
+        assert all(shop.read_slate(answer["slate_id"]) is not None for answer in shown)
+
+
+def _ask_slowly(server: RealServer, answers: list[int]) -> None:
+    """One request that is under way while the server is told to end: its body comes in two pieces."""
+
+    def pieces():
+        yield b'{"user_id":'
+        time.sleep(1.0)
+        yield b'"dora"}'
+
+    headers = {"content-type": "application/json"}
+    answers.append(
+        httpx.post(f"{server.address}/v1/recommend", content=pieces(), headers=headers, timeout=30).status_code
+    )
+
+
+def _stored_ids(folder: Path) -> list[str]:
+    with Shop.open(folder) as shop:
+        cursor, ids = None, []
+        while True:
+            page = shop.list_events(cursor, 1_000)
+            ids += [row.event_id for row in page.rows if row.event_id is not None]
+            cursor = page.cursor
+            if cursor is None:
+                return ids
