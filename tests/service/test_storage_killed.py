@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,13 +16,14 @@ import polars as pl
 import pytest
 
 from aisle.contracts import Checkpoint
-from aisle.domain import EventTable, Item, ItemTable, ItemText
+from aisle.domain import Event, EventTable, EventType, Item, ItemTable, ItemText
 from aisle.storage import SqlRecords, event_writer
 
 N_ROWS = 60_000
 BATCH = 1_500
 N_ITEMS = 300
 ROUNDS = 10
+N_THREADS = 12
 # Larger than "small", so that the tail is used, and short enough that it is sorted in several times.
 SMALL_APPEND, TAIL_LENGTH = 1_000, 7_000
 
@@ -61,6 +65,33 @@ def import_until(path: Path, seconds: float) -> int:
         child.send_signal(signal.SIGKILL)
         told = [ready, *child.stdout.read().splitlines(keepends=True)]
     return max((int(line) for line in told if line.endswith("\n")), default=0)
+
+
+def run_single_events(path: Path, round_: str) -> None:
+    """Append single events from many threads without end, telling each one that was acknowledged."""
+    records = SqlRecords.open(path)
+
+    def append(thread: int) -> None:
+        for n in itertools.count():
+            event_id = f"{round_}-{thread}-{n}"
+            event = Event(f"user {n % 50}", EventType.VIEW, n, f"item {n % 30}", event_id=event_id)
+            records.append_events(EventTable.from_rows([event]))
+            os.write(1, f"{event_id}\n".encode())  # one short write: lines of threads do not mix
+
+    for thread in range(N_THREADS):
+        threading.Thread(target=append, args=(thread,)).start()
+
+
+def acknowledged_until_killed(path: Path, round_: int, seconds: float) -> list[str]:
+    """The events a process was told are stored before it was killed."""
+    command = [sys.executable, __file__, str(path), str(round_)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        ready = child.stdout.readline()
+        time.sleep(seconds)
+        child.send_signal(signal.SIGKILL)
+        told = [ready, *child.stdout.read().splitlines(keepends=True)]
+    return [line.strip() for line in told if line.endswith("\n")]
 
 
 def expected(position: int) -> pl.DataFrame:
@@ -121,5 +152,23 @@ def test_two_processes_importing_the_same_file_store_every_row_once(tmp_path: Pa
     records.close()
 
 
+def test_single_events_of_many_threads_that_were_acknowledged_are_there_exactly_once(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    rng = random.Random(3)
+    acknowledged: list[str] = []
+    for round_ in range(4):
+        acknowledged += acknowledged_until_killed(path, round_, rng.uniform(0.05, 0.3))
+
+    records = SqlRecords.open(path)
+    stored = records.changes_since(0, limit=10**6).events.frame["event_id"].to_list()
+    assert len(acknowledged) > N_THREADS
+    assert set(acknowledged) <= set(stored)
+    assert len(stored) == len(set(stored)) == records.counts()["events"]
+    records.close()
+
+
 if __name__ == "__main__":
-    run_import(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        run_single_events(Path(sys.argv[1]), sys.argv[2])
+    else:
+        run_import(Path(sys.argv[1]))
