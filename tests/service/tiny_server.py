@@ -39,12 +39,12 @@ def fill(folder: Path, tiny: TinyShop, *, is_trained: bool = True) -> Path:
 
 def serve(shop: Shop, *, keys: Any = None, **parts: Any) -> Serving:
     """The parts of a serving process over ``shop``."""
-    config = shop.settings.serving
+    config = parts.get("config") or shop.settings.serving
     return Serving(
         shop=shop,
         config=config,
         keys=keys,
-        metrics=Metrics(),
+        metrics=shop.meter if isinstance(shop.meter, Metrics) else Metrics(),
         intake=EventIntake(shop),
         answering=parts.get("answering") or Answering(config.n_threads, config.max_waiting),
     )
@@ -54,7 +54,7 @@ def serve(shop: Shop, *, keys: Any = None, **parts: Any) -> Serving:
 def in_process(trained: Path, folder: Path, **parts: Any) -> Iterator[TestClient]:
     """A client of an application over a copy of ``trained``; its shop is ``client.app.state.serving.shop``."""
     shutil.copytree(trained, folder)
-    with Shop.open(folder, clock=tiny_shop().clock) as shop:
+    with Shop.open(folder, clock=tiny_shop().clock, meter=Metrics()) as shop:
         serving = serve(shop, **parts)
         with TestClient(create_app(serving), raise_server_exceptions=False) as client:
             yield client
