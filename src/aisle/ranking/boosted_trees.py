@@ -27,6 +27,7 @@ from aisle.ranking.learning import (
     in_one_table,
     placement_codes,
     require_enough,
+    to_calibrate,
 )
 from aisle.ranking.logistic import ClickAndPurchase, LogisticRanker
 from aisle.storage.checksums import check_files, write_checksums
@@ -115,9 +116,10 @@ class BoostedTrees:
         linear = ClickAndPurchase.fit(earlier, config, config.ridge, config.purchase_ridge)
         learned, checked = labelled(linear, earlier, config), labelled(linear, later, config)
         trees = [grown(one, config, other) for one, other in zip(learned, checked, strict=True)]
+        chosen = (to_calibrate(later), np.ones(int(later.is_click.sum()), dtype=np.bool_))
         calibrations = [
-            Calibration.fit(rows.start + tree.log_odds(rows.values), rows.labels)
-            for tree, rows in zip(trees, checked, strict=True)
+            Calibration.fit((rows.start + tree.log_odds(rows.values))[which], rows.labels[which])
+            for tree, rows, which in zip(trees, checked, chosen, strict=True)
         ]
         linear = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
         n_trees = [0 if tree.booster is None else tree.booster.current_iteration() for tree in trees]

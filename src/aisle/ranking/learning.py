@@ -57,6 +57,16 @@ def importance(examples: Examples, config: LearningConfig) -> Floats:
     return np.minimum(1.0 / examples.propensities.astype(np.float64), config.max_weight)
 
 
+ENOUGH_CLICKS = 100
+"""Clicks in the first slot from which on probabilities are made honest there; with fewer, in all slots together."""
+
+
+def to_calibrate(examples: Examples) -> NDArray[np.bool_]:
+    """Which examples click probabilities are calibrated on: the first slots, for which predictions are made. (n,)"""
+    first = examples.slots == 0
+    return first if int(examples.is_click[first].sum()) >= ENOUGH_CLICKS else np.ones(len(examples), dtype=np.bool_)
+
+
 def placement_codes(examples: Examples) -> NDArray[np.float32]:
     """The placement of each example as a code. (n,) float32"""
     return examples.features.aligned((PLACEMENT,))[:, 0]

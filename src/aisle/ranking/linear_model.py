@@ -183,5 +183,5 @@ def minimise(table: Float32, labels: Floats, importance: Floats, ridge: float) -
             slope[1:] += error.astype(np.float32) @ table[part]
         return value / total, slope / total
 
-    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 150, "ftol": 1e-9})
+    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-8})
     return found.x

@@ -25,6 +25,7 @@ from aisle.ranking.learning import (
     in_one_table,
     placement_codes,
     require_enough,
+    to_calibrate,
 )
 from aisle.ranking.linear_model import LinearModel
 from aisle.storage.arrays import read_arrays, write_arrays
@@ -93,9 +94,9 @@ class LogisticRanker:
         earlier, later = earlier_and_later(examples, config.calibration_share)
         first = ClickAndPurchase.fit(earlier, config, config.ridge, config.purchase_ridge)
         values, clicked = later.features.aligned(first.names), later.is_click
-        place = first.click.position(later.slots, placement_codes(later))
+        place, chosen = first.click.position(later.slots, placement_codes(later)), to_calibrate(later)
         calibrations = (
-            Calibration.fit(first.click.log_odds(values) + place, clicked),
+            Calibration.fit((first.click.log_odds(values) + place)[chosen], clicked[chosen]),
             Calibration.fit(first.purchase.log_odds(values[clicked]), later.is_purchase[clicked]),
         )
         models = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
