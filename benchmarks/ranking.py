@@ -36,12 +36,12 @@ N_SLOTS = 10
 PLACES = (RECOMMENDED, "search")
 SHORT = {RECOMMENDED: "recommended", "search": "search"}
 PROTOCOL = (
-    "simulated shop: history in, sources trained, visitors shown fused lists of 10 ({lists} lists over {days} days, 30% "
-    "searches, {share:.0%} of slots by chance), ranker trained from that log; then lists of held-out users and moments "
-    "without chance, judged by true expected clicks, purchases, revenue (minor units) and objective (clicks + 5 "
-    "purchases) per list, position bias included, mean over lists and seeds; calibration_error: of click probabilities "
-    "of all shown items against their true probabilities in the first slot, ten bins of equal mass; "
-    "calibration_error_outcomes: against clicks drawn there; seeds were not used to choose anything"
+    "simulated shop: history in, sources trained, visitors shown fused lists of 10 ({lists} lists over {days} days, "
+    "30% searches, {share:.0%} of slots by chance), ranker trained from that log; then lists of later moments without "
+    "chance, judged by true expected clicks, purchases, revenue (minor units) and objective (clicks + 5 purchases) per "
+    "list, position bias included, mean over lists and seeds; calibration_error: of click probabilities of the items "
+    "shown against the true ones in the first slot, ten bins of equal mass; calibration_error_outcomes: against clicks "
+    "drawn there"
 )
 Values = dict[str, float]
 

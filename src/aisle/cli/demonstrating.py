@@ -7,21 +7,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.markup import escape
 
 from aisle import folder as shop_folder
+from aisle.cli.learning import gate_table
 from aisle.cli.screen import Bars, out, show_response, told_errors
+from aisle.cli.visiting import SimulatedClock, VisitedShop
 from aisle.domain import EventType, Item
 from aisle.errors import ConfigError
 from aisle.evaluation.report_table import report_tables
 from aisle.flows.evaluate import EvaluationPlan
+from aisle.flows.stages import RANKER
 from aisle.shop import Shop, now_ms
 from aisle.simulation import SimulatedShop, SimulationConfig, simulate
 
 DAY_MS = 86_400_000
 MOST_PICTURES = 20_000
 """A larger shop shows letters in their stead: so many small files would take longer than all the rest."""
+VISITED_DAYS = 3
+LISTS_A_DAY = 1_000
+SOME_CHANCE = """
+[placement.recommended-for-you]
+explore = { share = 0.05 }
+
+[placement.search]
+explore = { share = 0.05 }
+"""
+"""The demonstration shop leaves a little to chance, so that it learns about what it would not have shown."""
 QUERIES = ("waterproof walking boots", "保温杯", "gift for a coffee lover")
 
 
@@ -31,25 +45,39 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Another seed, another shop.")] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Remove a shop that is already there.")] = False,
 ) -> None:
-    """Make a simulated shop, train it, measure it against baselines, and show a few lists."""
+    """Make a simulated shop, train it, measure it, let visitors shop, learn from them, and show a few lists."""
     with told_errors(), Bars() as bars:
-        config = until_today(size, now_ms())
+        config = until_today(size, now_ms() - VISITED_DAYS * DAY_MS)
         if replace:
             remove_shop(Path(folder))
         world = simulate(config, seed=seed)
-        made = shop_folder.init(folder, name="Demo shop", currency="USD", languages=("en", "zh"))
+        clock = SimulatedClock(world.now_ms)
+        toml = shop_folder.default_toml("Demo shop", "USD", ("en", "zh")) + SOME_CHANCE
+        made = shop_folder.init(folder, toml=toml)
         out.print(f"[bold]1.[/] A simulated shop in {escape(folder)}")
-        with Shop(made, progress=bars) as shop:
+        with Shop(made, clock=clock, progress=bars) as shop:
             fill(shop, world, bars)
             out.print("[bold]2.[/] Training")
-            for manifest in shop.train():
+            for manifest in shop.train([*shop.specs]):
                 out.print(f"   {manifest.name} {manifest.version}", highlight=False)
             out.print("[bold]3.[/] Measured on the last item of each user, which training did not see")
             report = shop.evaluate(EvaluationPlan(max_cases=1_000, seed=seed))
             out.print(report_tables(report))
-            out.print("[bold]4.[/] A few lists")
+            out.print(f"[bold]4.[/] Visitors shop for {VISITED_DAYS} days; the shop learns from what they do")
+            visited = VisitedShop(shop, world, clock)
+            lists_a_day = min(LISTS_A_DAY, 3 * config.n_users)
+            visited.days(VISITED_DAYS, lists_a_day, np.random.default_rng([seed, 300]), progress=bars)
+            clock.now_ms = now_ms()
+            (ranker,) = shop.train([RANKER], told=say)
+            out.print(gate_table(ranker))
+            out.print("[bold]5.[/] A few lists")
             show_lists(shop)
     out.print(f'Ask on: [bold]aisle search {escape(folder)} "red kettle"[/], [bold]aisle doctor {escape(folder)}[/]')
+
+
+def say(sentence: str) -> None:
+    """One line for a person."""
+    out.print("   " + escape(sentence), highlight=False)
 
 
 def until_today(size: str, today_ms: int) -> SimulationConfig:

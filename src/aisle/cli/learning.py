@@ -3,38 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from aisle.cli.screen import JsonOption, ShopArgument, err, opened, out, print_json, print_line, rows
+from aisle.contracts import Manifest
 from aisle.errors import ConfigError
 from aisle.evaluation.report_page import page_html
 from aisle.evaluation.report_table import report_tables
 from aisle.flows.diagnose import Level
 from aisle.flows.evaluate import EvaluationPlan
+from aisle.ranking.gate import PASSED
 
+GATE_FIGURES = {
+    "n_held_out_lists": "lists",
+    "n_held_out_clicks": "clicks",
+    "log_loss": "log loss of clicks",
+    "base_log_loss": "log loss of base rates",
+    "order_gain": "clicks' worth in its order",
+    "fused_order_gain": "clicks' worth in the fused order",
+    "calibration_error": "calibration error",
+    PASSED: "passed",
+}
 COLOURS = {Level.OK: "green", Level.ADVICE: "yellow", Level.PROBLEM: "red"}
 
 
 def train(
     shop: ShopArgument,
     source: Annotated[
-        list[str] | None, typer.Option("--source", help="Only this source; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option("--source", help="Only this: a source, statistics or ranker; may be repeated. Default: all."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """Learn from everything recorded, and put the new models into service.
 
-    The shop keeps answering from the old models until each new one is ready.
+    The shop keeps answering from the old models until each new one is ready. The ranker learns from lists that were
+    shown and what was clicked in them; it answers only when it passes its gate.
     """
+    heard: list[str] = []
     with opened(shop) as open_shop:
-        manifests = open_shop.train(source)
+        manifests = open_shop.train(source, told=heard.append)
     if json:
-        print_json({"trained": [{"source": m.name, "version": m.version, "data_seq": m.data_seq} for m in manifests]})
+        print_json({"trained": [plain_manifest(manifest) for manifest in manifests], "ranker": heard})
         return
-    out.print(rows(("source", "version"), [(m.name, m.version) for m in manifests], "trained and in service"))
+    serving = [manifest for manifest in manifests if is_in_service(manifest)]
+    out.print(rows(("source", "version"), [(m.name, m.version) for m in serving], "trained and in service"))
+    for sentence in heard:
+        out.print(escape(sentence.replace("SHOP", shop)), highlight=False)
+    for manifest in manifests:
+        if PASSED in manifest.metrics:
+            out.print(gate_table(manifest))
+
+
+def is_in_service(manifest: Manifest) -> bool:
+    """Whether a version that was trained answers: a ranker has to pass its gate first."""
+    return bool(manifest.metrics.get(PASSED, 1.0))
+
+
+def plain_manifest(manifest: Manifest) -> dict[str, Any]:
+    """A version as JSON values; a ranker's with its gate."""
+    told = {"source": manifest.name, "version": manifest.version, "data_seq": manifest.data_seq}
+    return {**told, "metrics": dict(manifest.metrics)} if PASSED in manifest.metrics else told
+
+
+def gate_table(manifest: Manifest) -> Table:
+    """The figures by which a ranker was let in or not."""
+    lines = [
+        (words, f"{manifest.metrics[name]:.4g}") for name, words in GATE_FIGURES.items() if name in manifest.metrics
+    ]
+    return rows(("on lists it had not seen", "value"), lines, f"gate of ranker {manifest.version}")
 
 
 def evaluate(

@@ -13,6 +13,7 @@ from typing import Any
 from aisle.contracts import ArtifactStore, Explainer, Float32Array, Manifest, Parts, Ranker, RecordStore
 from aisle.domain import Candidates, Examples, Features, Outcomes, Request, Slate
 from aisle.errors import DataError
+from aisle.flows.stages import Predict
 from aisle.flows.train import plain
 from aisle.ranking.examples import ResponseRows, assemble
 from aisle.ranking.gate import PASSED, Verdict, judge
@@ -114,7 +115,7 @@ def load_ranker(spec: RankerSpec, parts: Parts) -> tuple[Manifest, Ranker] | Non
 class NamedVersion:
     """A ranker whose outcomes name the version that gave them."""
 
-    ranker: Ranker
+    ranker: Predict
     version: str
 
     def predict(
