@@ -1,0 +1,204 @@
+"""Rankers learn what brings clicks apart from the place, and their probabilities are honest."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aisle.contracts import Parts
+from aisle.domain import Candidates, Catalogue, Examples, Features, Item, ItemTable, ItemText, Request
+from aisle.errors import CorruptError, NotReadyError
+from aisle.evaluation.probability_metrics import calibration_error
+from aisle.ranking.boosted_trees import BoostedTrees, BoostedTreesConfig
+from aisle.ranking.calibration import Calibration
+from aisle.ranking.gate import judge
+from aisle.ranking.learning import earlier_and_later
+from aisle.ranking.logistic import LogisticConfig, LogisticRanker
+
+NAMES = ("worth", "price", "fused", "context.placement")
+RANKERS = [(LogisticRanker, LogisticConfig()), (BoostedTrees, BoostedTreesConfig(max_trees=60))]
+by_ranker = pytest.mark.parametrize(("implementation", "config"), RANKERS, ids=["logistic", "boosted_trees"])
+
+
+def chance(log_odds):
+    return 1.0 / (1.0 + np.exp(-log_odds))
+
+
+def biased(n_lists=3_000, n_slots=8, seed=0, *, is_random=False):
+    """Lists ordered by ``fused``, which only half reflects ``worth``; place p is looked at with (1 + p) ** -0.9."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n_lists, n_slots, 4)).astype(np.float32)
+    values[..., 2] = 0.5 * values[..., 0] + values[..., 2]
+    values[..., 3] = 5.0
+    key = rng.random((n_lists, n_slots)) if is_random else -values[..., 2]
+    values = np.take_along_axis(values, np.argsort(key, axis=1)[..., None], axis=1).reshape(-1, 4)
+    slots = np.tile(np.arange(n_slots), n_lists)
+    first = chance(1.2 * values[:, 0] - 1.5)
+    is_click = rng.random(len(slots)) < first * (1.0 + slots) ** -0.9
+    is_purchase = is_click & (rng.random(len(slots)) < chance(-values[:, 1] - 1.0))
+    lists = np.repeat(np.arange(n_lists), n_slots)
+    return Examples(
+        Features(NAMES, values), lists, slots, lists * 1_000, np.ones(len(lists), np.float32), is_click, is_purchase
+    ), first
+
+
+@pytest.fixture(scope="module")
+def parts():
+    items = [
+        Item(f"i{n}", (ItemText("en", "A thing"),), price_minor=price, cost_minor=cost, currency=currency)
+        for n, (price, cost, currency) in enumerate(
+            [(1_000, 600, "JPY"), (1_000, None, "JPY"), (None, None, None), (1_000, 1, "USD"), (1_000, 600, None)]
+        )
+    ]
+    return Parts(Catalogue(ItemTable.from_rows(items)), lambda: 0, currency="JPY")
+
+
+@pytest.fixture(scope="module")
+def fitted(parts):
+    examples, _ = biased()
+    return {kind: kind.fit("ranker", examples, config, parts) for kind, config in RANKERS}
+
+
+def predicted(ranker, values):
+    n = len(values)
+    candidates = Candidates(np.arange(n) % 5, np.empty((n, 0), np.float32), (), np.zeros(n, np.float32))
+    (outcomes,) = ranker.predict([Request("home", 0)], [candidates], [Features(NAMES, values)])
+    return outcomes
+
+
+@by_ranker
+def test_the_place_is_told_apart_from_the_worth(fitted, implementation, config):
+    examples, first = biased(1_000, seed=9, is_random=True)
+
+    click = predicted(fitted[implementation], examples.features.values).values[:, 0]
+
+    assert click.mean() == pytest.approx(first.mean(), rel=0.15)
+    # what lay far down is judged like what lay on top: the place is gone from the prediction
+    top, down = examples.slots == 0, examples.slots == 7
+    assert click[down].mean() == pytest.approx(click[top].mean(), rel=0.1)
+    assert np.corrcoef(click, first)[0, 1] > 0.95
+
+
+@by_ranker
+def test_probabilities_in_the_first_slot_are_honest(fitted, implementation, config):
+    examples, first = biased(4_000, seed=10, is_random=True)
+    happened = np.random.default_rng(1).random(len(first)) < first
+
+    click = predicted(fitted[implementation], examples.features.values).values[:, 0]
+
+    assert calibration_error(happened, click) < 0.02
+
+
+@by_ranker
+def test_money_is_in_whole_units_of_the_shop_s_currency(fitted, implementation, config):
+    outcomes = predicted(fitted[implementation], np.zeros((5, 4), np.float32))
+    _, purchase, revenue, margin = outcomes.values.T
+
+    assert outcomes.is_calibrated
+    np.testing.assert_allclose(revenue, purchase * [1_000, 1_000, 0, 0, 10], rtol=1e-5)
+    np.testing.assert_allclose(margin, purchase * [400, 0, 0, 0, 4], rtol=1e-5)
+
+
+@by_ranker
+def test_what_keeps_from_buying_is_learned_from_clicks_only(fitted, implementation, config):
+    values = np.zeros((2, 4), np.float32)
+    values[1, 1] = 1.5
+
+    cheap, dear = predicted(fitted[implementation], values).values[:, :2]
+
+    assert dear[1] / dear[0] < 0.6 * cheap[1] / cheap[0]
+
+
+@by_ranker
+def test_what_moved_a_prediction_is_told(fitted, implementation, config):
+    values = np.zeros((3, 4), np.float32)
+    values[1, 0], values[2, 0] = 1.0, -1.0
+
+    moved = fitted[implementation].attribute(Features(NAMES, values))
+
+    assert moved["click"][1, 0] > 0.5 > -0.5 > moved["click"][2, 0]
+    assert moved["purchase"].shape == (3, 4)
+
+
+@by_ranker
+def test_too_few_examples_are_refused_with_what_is_needed(parts, implementation, config):
+    with pytest.raises(NotReadyError, match=r"it has 20 lists with .* needs 500 with 200"):
+        implementation.fit("ranker", biased(20)[0], config, parts)
+
+
+@by_ranker
+def test_a_damaged_file_is_noticed(fitted, parts, tmp_path, implementation, config):
+    fitted[implementation].save(tmp_path)
+    largest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    largest.write_bytes(content)
+
+    with pytest.raises(CorruptError):
+        implementation.load("ranker", tmp_path, config, parts)
+
+
+@by_ranker
+def test_a_ranker_that_learned_something_passes_its_gate(parts, implementation, config):
+    examples, _ = biased()
+    earlier, later = earlier_and_later(examples, 0.2)
+
+    verdict = judge(implementation.fit("ranker", earlier, config, parts), earlier, later, np.random.default_rng(0))
+
+    assert verdict.shortcomings == ()
+    assert verdict.metrics["passed"] == 1.0
+    assert verdict.metrics["order_gain"] > verdict.metrics["fused_order_gain"]
+    assert verdict.metrics["n_held_out_lists"] == 600
+
+
+def test_a_ranker_of_noise_does_not_pass(parts):
+    examples, _ = biased()
+    shuffled = np.random.default_rng(2).permutation(len(examples))
+    noise = replace(examples, features=examples.features.at(shuffled))
+    earlier, later = earlier_and_later(noise, 0.2)
+
+    verdict = judge(LogisticRanker.fit("r", earlier, LogisticConfig(), parts), earlier, later, np.random.default_rng(0))
+
+    assert not verdict.is_passed
+    assert verdict.metrics["passed"] == 0.0
+    assert "base rates" in verdict.shortcomings[0]
+    assert "fused" in verdict.shortcomings[1]
+
+
+def test_a_ranker_that_exaggerates_does_not_pass(parts):
+    examples, _ = biased()
+    earlier, later = earlier_and_later(examples, 0.2)
+    honest = LogisticRanker.fit("r", earlier, LogisticConfig(), parts)
+
+    class Exaggerating:
+        def predict(self, requests, candidates, features):
+            outcomes = honest.predict(requests, candidates, features)
+            return [replace(one, values=np.minimum(one.values * 2.0, 1.0)) for one in outcomes]
+
+    # the places are judged by the earlier lists, on which it exaggerates as much: only the first slot tells
+    verdict = judge(Exaggerating(), earlier, later, np.random.default_rng(0))
+
+    assert verdict.metrics["first_slot_predicted"] > 1.5 * verdict.metrics["first_slot_observed"]
+    assert not verdict.is_passed
+    assert "calibration error" in verdict.shortcomings[-1]
+
+
+def test_lists_are_parted_by_time_and_never_cut():
+    examples, _ = biased(10)
+
+    earlier, later = earlier_and_later(examples, 0.2)
+
+    assert sorted(set(later.lists)) == [8, 9]
+    assert len(earlier) == 64
+
+
+def test_calibration_straightens_log_odds_and_keeps_their_order():
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=20_000)
+    happened = rng.random(20_000) < chance(true)
+
+    line = Calibration.fit(2.0 * true - 1.0, happened)
+
+    assert line.slope == pytest.approx(0.5, abs=0.03)
+    assert line.shift == pytest.approx(0.5, abs=0.06)
+    assert Calibration.fit(true, np.zeros(20_000, np.bool_)) == Calibration()
