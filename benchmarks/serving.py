@@ -108,7 +108,8 @@ def main() -> None:
         if not (root / "aisle.toml").exists():
             fill_and_train(root, world, run)
         system = served(root, mix, arguments.workers, arguments.seconds, arguments.minutes, run)
-        peers = {"bare_fastapi": bare(Path(folder), mix, arguments.seconds, run)}
+        body = mix.of_kind("search").raw.split(b"\r\n\r\n", 1)[1]
+        peers = {"bare_fastapi": bare(Path(folder), body, arguments.seconds, run)}
         peers |= pieces(root, mix, run)
         run.finish(system, peers)
 
@@ -253,7 +254,7 @@ def models(port: int) -> dict[str, str]:
     return {str(model["name"]): str(model["version"]) for model in answer["models"]}
 
 
-def bare(folder: Path, mix: Mix, seconds: float, run: Run) -> Numbers:
+def bare(folder: Path, body: bytes, seconds: float, run: Run) -> Numbers:
     """The floor: FastAPI under uvicorn answering a constant."""
     (folder / "bare.py").write_text(_BARE, encoding="utf-8")
     port = free_port()
@@ -261,7 +262,6 @@ def bare(folder: Path, mix: Mix, seconds: float, run: Run) -> Numbers:
     with subprocess.Popen([*command, "--app-dir", str(folder)]) as server:
         try:
             wait_until_up(port)
-            body = mix.of_kind("search").raw.split(b"\r\n\r\n", 1)[1]
             heard = asyncio.run(closed(port, N_CONNECTIONS, seconds, lambda: Call.post("bare", "/", body)))
             alone = asyncio.run(closed(port, 1, seconds / 5, lambda: Call.post("alone", "/", body)))
         finally:
