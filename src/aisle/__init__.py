@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aisle.contracts import Clock, Meter, Progress
     from aisle.domain import Context, Document, Event, EventType, Filters, Item, ItemKind, ItemText, Response, User
     from aisle.errors import AisleError
     from aisle.folder import init
@@ -50,14 +51,23 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES.get(name, "aisle.domain")), name)
 
 
-def open(folder: str | Path, **options: Any) -> Shop:
-    """Open the shop in ``folder``; options as in ``aisle.shop.Shop.open``.
+def open(
+    folder: str | Path, *, clock: Clock | None = None, progress: Progress | None = None, meter: Meter | None = None
+) -> Shop:
+    """Open the shop in ``folder``; a context manager.
+
+    Args:
+        folder: made by ``aisle.init``.
+        clock: gives now in UTC milliseconds; None takes the system's.
+        progress: hears of long work such as training.
+        meter: hears how answering goes, for metrics.
 
     Raises:
         ConfigError: it is not a shop, or a setting is wrong.
         CorruptError: its database is damaged.
     """
     # The rooms behind a shop are imported when one is opened: `import aisle` alone stays quick.
-    from aisle.shop import Shop
+    from aisle.contracts import silent
+    from aisle.shop import Shop, now_ms
 
-    return Shop.open(folder, **options)
+    return Shop.open(folder, clock=clock or now_ms, progress=progress or silent, meter=meter)

@@ -18,6 +18,7 @@ from aisle.domain import (
     DocumentTable,
     Event,
     EventTable,
+    Explanation,
     Filters,
     Item,
     ItemTable,
@@ -28,13 +29,14 @@ from aisle.domain import (
     UserTable,
 )
 from aisle.domain.checks import several
-from aisle.errors import AisleError, ConfigError, NotReadyError, unknown_name
+from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, unknown_name
 from aisle.evaluation import Report
 from aisle.flows import recommend, search, train
 from aisle.flows.asks import Ask
 from aisle.flows.collect import Following
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
+from aisle.flows.explain import explain
 from aisle.flows.rank_training import RankerSpec, said, train_ranker
 from aisle.flows.stages import RANKER
 from aisle.flows.train import SourceSpec
@@ -131,13 +133,13 @@ class Shop:
 
     def add_events(self, events: Iterable[Event] | EventTable) -> Appended:
         """Record events; the next answer reflects them when this returns."""
-        appended = self.records.append_events(_table(EventTable, events))
+        appended = self.records.append_events(_table(EventTable, events).require_milliseconds())
         self._acknowledge(appended.seq)
         return appended
 
     def add_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
         """Record the events of several callers at the price of one, as ``add_events``; what became of each."""
-        appended = self.records.append_event_groups(groups)
+        appended = self.records.append_event_groups([group.require_milliseconds() for group in groups])
         self._acknowledge(max((group.seq for group in appended), default=0))
         return appended
 
@@ -299,6 +301,22 @@ class Shop:
         """A list as it was shown; None when there is none of that id."""
         opened = self._opened
         return opened.stages.slates.read(slate_id) if opened else self.records.read_slate(slate_id)
+
+    def explain(self, slate_id: str, language: str | None = None) -> Explanation:
+        """Why a list is as it is: sources, outcomes and reasons in words of each slot.
+
+        Args:
+            slate_id: of a list that was shown.
+            language: such as ``zh``; None is the shop's first, and one that is not spoken is answered in English.
+
+        Raises:
+            DataError: no such list.
+        """
+        slate = self.read_slate(slate_id)
+        if slate is None:
+            raise DataError(f"unknown slate {slate_id!r}; take the slate_id of an answer", field="slate_id")
+        ranker = self.live.stages.lineup.in_service.ranker
+        return explain(slate, ranker, self.read_items, language or self.settings.shop.languages[0])
 
     def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
         """Items in the order of their arrival, a page; its ``cursor`` continues."""

@@ -1,6 +1,9 @@
 import threading
 
-from aisle.domain import Event, EventType, Item, ItemText
+import pytest
+
+from aisle.domain import Event, EventTable, EventType, Item, ItemText
+from aisle.errors import DataError
 from aisle.shop import Shop
 from aisle.testing.tiny import HOUR_MS, NOW_MS
 
@@ -155,3 +158,41 @@ def test_an_erased_user_is_gone(shop):
 
     assert shop.records.read_user("ann") is None
     assert shop.recommend("recently-viewed", user_id="ann").item_ids == ()
+
+
+def test_a_time_in_seconds_is_refused_before_anything_is_stored(shop):
+    before = shop.counts()["events"]
+    late = view("dora", "kettle")
+    in_seconds = Event("dora", EventType.VIEW, NOW_MS // 1000, "kettle")
+
+    with pytest.raises(DataError, match=r"time_ms is \d+, which is before 1995; allowed are UTC milliseconds"):
+        shop.add_events([late, in_seconds])
+    with pytest.raises(DataError, match="multiplied by 1000"):
+        shop.add_event_groups([EventTable.from_rows([late]), EventTable.from_rows([in_seconds])])
+
+    assert shop.counts()["events"] == before
+
+
+def test_events_of_several_callers_count_apart_and_are_in_the_next_answer(shop):
+    shop.search("tea")
+    first, second = [view("newcomer", "kettle"), view("newcomer", "boots")], [view("newcomer", "boots")]
+
+    appended = shop.add_event_groups([EventTable.from_rows(first), EventTable.from_rows(second)])
+
+    assert [(one.n_new, one.n_duplicate) for one in appended] == [(2, 0), (0, 1)]
+    assert set(shop.recommend("recently-viewed", user_id="newcomer").item_ids) == {"kettle", "boots"}
+
+
+def test_what_is_recorded_can_be_read_and_listed(shop, tiny):
+    shown = shop.search("tea")
+
+    assert shop.read_slate(shown.slate.slate_id) == shown.slate
+    assert shop.read_slate("never-shown") is None
+    assert shop.read_user("ann").user_id == "ann"
+    assert shop.counts()["items"] == len(tiny.items)
+    assert {item.item_id for item in shop.list_items(limit=100).rows} == {item.item_id for item in tiny.items}
+    assert [user.user_id for user in shop.list_users(limit=2).rows] == sorted(u.user_id for u in tiny.users)[:2]
+    assert all(event.user_id == "dora" for event in shop.list_events(user_id="dora").rows)
+    assert len(shop.list_documents().rows) == len(tiny.documents)
+    page = shop.list_items(limit=5)
+    assert not {item.item_id for item in shop.list_items(page.cursor, 5).rows} & {item.item_id for item in page.rows}

@@ -48,6 +48,10 @@ INTEREST_TYPES: tuple[EventType, ...] = (
 """Types by which a user shows interest in an item (an impression or a refund does not)."""
 
 
+EARLIEST_MS = 788_918_400_000
+"""1995, before which no shop was online: an earlier time is one in seconds, taken for milliseconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing one user did at one moment (``time_ms``: UTC milliseconds), usually with one item.

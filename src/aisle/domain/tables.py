@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import polars as pl
 
 from aisle.domain.documents import Document
-from aisle.domain.events import EVENT_TYPES, Event, EventType
+from aisle.domain.events import EARLIEST_MS, EVENT_TYPES, Event, EventType
 from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
 from aisle.domain.users import User
 from aisle.errors import DataError
@@ -253,6 +253,17 @@ class EventTable(Table):
         names = [name for name in EVENT_COLUMNS if name != "is_suspect"]
         rows = [(*(getattr(event, name) for name in names), False) for event in events]  # is_suspect is the last column
         return cls(pl.DataFrame(rows, schema=schema_of(EVENT_COLUMNS), orient="row"))
+
+    def require_milliseconds(self) -> Self:
+        """This table; raises ``DataError`` for an event from before 1995, whose time must be in other units."""
+        earliest = self.frame["time_ms"].min()
+        if isinstance(earliest, int) and earliest < EARLIEST_MS:
+            raise DataError(
+                f"time_ms is {earliest}, which is before 1995; allowed are UTC milliseconds since 1970 from "
+                f"{EARLIEST_MS} on (seconds have to be multiplied by 1000)",
+                field="time_ms",
+            )
+        return self
 
     def rows(self) -> Iterator[Event]:
         """The events, one at a time (``is_suspect`` stays in the table)."""
