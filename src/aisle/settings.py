@@ -144,7 +144,8 @@ class PlacementConfig(Config):
     explore: ExploreConfig = ExploreConfig()
     """Chance in the list; every slot's propensity is written down."""
     timeout_ms: int = Field(default=500, ge=1, le=60_000)
-    """A source or ranker that has not answered by then is left out of the answer and named in ``degraded``."""
+    """A part (source, ranker, ...) that has not answered in time is left out of the answer and named in ``degraded``;
+    the answer takes about as long at most. Questions asked together get as much each, a minute in all."""
     has_seen: bool = True
     """False leaves out what the user has looked at or bought."""
     has_bought: bool = True
@@ -183,6 +184,8 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
             weights={"linear": 1.0, "item_neighbours": 0.6, "popular": 0.2, "trending": 0.05, "new_arrivals": 0.02},
         ),
         has_bought=False,
+        diversity=0.1,
+        explore=ExploreConfig(share=0.02),
     ),
     "similar-items": PlacementConfig(sources=("item_neighbours", "semantic"), backfill=("popular",)),
     "frequently-bought-together": PlacementConfig(

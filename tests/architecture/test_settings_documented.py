@@ -20,6 +20,8 @@ TABLES: dict[str, type[Config]] = {
     "encoder": settings.EncoderConfig,
     "placement.NAME": settings.PlacementConfig,
     "placement.NAME.fusion": settings.FusionConfig,
+    "placement.NAME.explore": settings.ExploreConfig,
+    "serving": settings.ServingConfig,
     **{f"source.{name}": registry.find("aisle.sources", name).Config for name in registry.registered("aisle.sources")},
 }
 
