@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from aisle.wire.values import (
     MOST_ASKS,
+    MOST_ITEMS,
     Asked,
     EventFormat,
     Id,
@@ -20,6 +21,8 @@ from aisle.wire.values import (
     Size,
 )
 
+Count = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
+"""``Size`` as a parameter, which is text."""
 Names = Annotated[tuple[Line, ...], Field(max_length=100)]
 
 
@@ -157,7 +160,7 @@ class SimilarQuery(Asked):
 
     user_id: Id | None = None
     """Who asks."""
-    size: Size | None = None
+    size: Count | None = None
     """Items wanted; the placement's size when left out."""
     language: Language | None = None
     """Language of the reasons."""
@@ -179,7 +182,7 @@ class ListQuery(Asked):
 
     cursor: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
     """`cursor` of the page before; left out for the first page."""
-    limit: Size = 100
+    limit: Count = 100
     """Rows of a page."""
 
 

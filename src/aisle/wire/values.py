@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MOST_ITEMS = 1_000
 """Items of one list, rows of one page."""
@@ -45,11 +45,20 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 """A BCP 47 primary tag such as ``en`` or ``zh``."""
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 """ISO 4217."""
-MinorUnits = Annotated[int, Field(ge=0, le=10_000_000_000)]
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number."""
+MinorUnits = Annotated[Whole, Field(ge=0, le=10_000_000_000)]
 """Money in minor units such as cents."""
-TimeMs = Annotated[int, Field(ge=788_918_400_000, le=LARGEST_MS)]
+TimeMs = Annotated[Whole, Field(ge=788_918_400_000, le=LARGEST_MS)]
 """UTC milliseconds, from 1995 on."""
-Size = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
+Size = Annotated[Whole, Field(ge=1, le=MOST_ITEMS)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 Kind = Literal["product", "article", "video", "promotion", "advertisement"]
