@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 SHOP ?= demo-shop
 OUT ?= out
+SERVE ?= 1
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: help setup check format test demo bench docs clean
@@ -32,8 +33,8 @@ format: setup  ## Put the code into the house format
 test: setup  ## Run the tests
 	$(BIN)/pytest -n 2
 
-demo: setup  ## Make a simulated shop, train it, measure it, show a few lists
-	$(BIN)/aisle demo $(SHOP) --replace
+demo: setup  ## Make a simulated shop, train it, measure it, serve its page (SERVE=0: do not serve)
+	$(BIN)/aisle demo $(SHOP) --replace $(if $(filter 0,$(SERVE)),--no-serve,--serve)
 
 bench: setup  ## Run the benchmarks that need no real data; results in out/
 	mkdir -p $(OUT)

@@ -14,6 +14,7 @@ from rich.markup import escape
 from aisle import folder as shop_folder
 from aisle.cli.learning import gate_table
 from aisle.cli.screen import Bars, out, show_response, told_errors
+from aisle.cli.serving import serve_shop
 from aisle.cli.visiting import SimulatedClock, VisitedShop
 from aisle.domain import EventType, Item
 from aisle.errors import ConfigError
@@ -44,6 +45,7 @@ def demo(
     size: Annotated[str, typer.Option("--size", help="tiny, small, medium or large.")] = "small",
     seed: Annotated[int, typer.Option("--seed", help="Another seed, another shop.")] = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Remove a shop that is already there.")] = False,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="End by serving the shop page.")] = False,
 ) -> None:
     """Make a simulated shop, train it, measure it, let visitors shop, learn from them, and show a few lists."""
     with told_errors(), Bars() as bars:
@@ -73,6 +75,10 @@ def demo(
             out.print("[bold]5.[/] A few lists")
             show_lists(shop)
     out.print(f'Ask on: [bold]aisle search {escape(folder)} "red kettle"[/], [bold]aisle doctor {escape(folder)}[/]')
+    if serve:
+        serve_shop(folder, {})
+    else:
+        out.print(f"Look at it: [bold]aisle serve {escape(folder)}[/]")
 
 
 def say(sentence: str) -> None:
