@@ -22,7 +22,7 @@ import aisle
 from aisle.cli.visiting import RECOMMENDED, SimulatedClock, VisitedShop
 from aisle.domain import Response
 from aisle.evaluation.probability_metrics import calibration_error
-from aisle.flows.rank_training import NamedVersion, gather
+from aisle.flows.rank_training import gather
 from aisle.flows.stages import Predict
 from aisle.ranking.logistic import LogisticConfig, LogisticRanker
 from aisle.settings import ExploreConfig
@@ -140,8 +140,9 @@ def compare(
     judged = Judged(visited, users, visited.queries(users, rng), rng)
     parts = visited.shop.live.parts
     in_service = visited.shop.live.stages.lineup.in_service.ranker
-    logistic = LogisticRanker.fit("logistic", gather(visited.shop.records), LogisticConfig(), parts)
-    rankers = {"boosted_trees": in_service, "logistic": NamedVersion(logistic, "logistic"), "fused": None}
+    examples, _ = gather(visited.shop.records)
+    logistic = LogisticRanker.fit("logistic", examples, LogisticConfig(), parts)
+    rankers: dict[str, Predict | None] = {"boosted_trees": in_service, "logistic": logistic, "fused": None}
     found: dict[str, Values] = {}
     for name, ranker in rankers.items():
         with ranked_by(visited.shop, ranker):

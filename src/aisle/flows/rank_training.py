@@ -10,20 +10,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from aisle.contracts import ArtifactStore, Explainer, Float32Array, Manifest, Parts, Ranker, RecordStore
 from aisle.domain import Candidates, Examples, Features, Outcomes, Request, Slate
 from aisle.errors import DataError
 from aisle.flows.stages import Predict
 from aisle.flows.train import plain
+from aisle.ranking import FusedScore
 from aisle.ranking.examples import ResponseRows, assemble
+from aisle.ranking.features import code_of
 from aisle.ranking.gate import PASSED, Verdict, judge
-from aisle.ranking.learning import earlier_and_later
+from aisle.ranking.learning import earlier_and_later, placement_codes
 from aisle.settings import Config
 
 HELD_OUT_SHARE = 0.2
 """Of the lists, the latest: what the gate judges on."""
 MAX_LISTS = 100_000
 """The latest lists that are learned from; about 10 MB a thousand."""
+LEAST_LISTS = 200
+"""A placement with fewer shown lists than this is not ranked by what was learned elsewhere."""
+LISTS_OF = "n_lists."
+"""Before a placement's name: how many of its lists a version learned from, for those with enough."""
 _PAGE = 2_000
 
 
@@ -54,7 +62,7 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
     """
     data_seq = records.counts()["seq"]
     parts.progress("ranker: gather lists", 0, 4)
-    examples = gather(records)
+    examples, lists_of = gather(records)
     earlier, later = earlier_and_later(examples, HELD_OUT_SHARE)
     parts.progress("ranker: fit on earlier lists", 1, 4)
     candidate = spec.implementation.fit(spec.name, earlier, spec.config, parts)
@@ -62,7 +70,7 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
     verdict = judge(candidate, earlier, later, parts.rng)
     parts.progress("ranker: fit on all lists", 3, 4)
     ranker = spec.implementation.fit(spec.name, examples, spec.config, parts)
-    size = {"n_examples": float(len(examples)), "n_clicks": float(examples.is_click.sum())}
+    size = {"n_examples": float(len(examples)), "n_clicks": float(examples.is_click.sum()), **lists_of}
     with spec.artifacts.write(
         spec.name,
         spec.implementation.__name__,
@@ -79,8 +87,8 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
     return TrainedRanker(written[draft.version], read_back, verdict)
 
 
-def gather(records: RecordStore) -> Examples:
-    """The latest lists that were shown and what came of them."""
+def gather(records: RecordStore) -> tuple[Examples, dict[str, float]]:
+    """The latest lists that were shown and what came of them; and how many lists of each placement, where enough."""
     slates: list[Slate] = []
     seq = 0
     while True:
@@ -88,7 +96,12 @@ def gather(records: RecordStore) -> Examples:
         if not page:
             break
         slates = [*slates, *page][-MAX_LISTS:]
-    return assemble(slates, ResponseRows.of(records.read_slate_events()))
+    examples = assemble(slates, ResponseRows.of(records.read_slate_events()))
+    _, first = np.unique(examples.lists, return_index=True)
+    codes = placement_codes(examples)[first]
+    n_lists = {name: int((codes == code_of(name)).sum()) for name in {slate.placement for slate in slates}}
+    enough = {f"{LISTS_OF}{name}": float(n) for name, n in sorted(n_lists.items()) if n >= LEAST_LISTS}
+    return examples, enough
 
 
 def load_ranker(spec: RankerSpec, parts: Parts) -> tuple[Manifest, Ranker] | None:
@@ -113,15 +126,27 @@ def load_ranker(spec: RankerSpec, parts: Parts) -> tuple[Manifest, Ranker] | Non
 
 @dataclass(frozen=True)
 class NamedVersion:
-    """A ranker whose outcomes name the version that gave them."""
+    """A ranker in service: its outcomes name the version, and it speaks only of placements it has learned from.
+
+    What brings clicks in one list need not in another: elsewhere the fused score goes on deciding.
+    """
 
     ranker: Predict
     version: str
+    placements: frozenset[str]
+
+    @classmethod
+    def of(cls, manifest: Manifest, ranker: Predict) -> NamedVersion:
+        """The ranker of a version, for the placements that its manifest names."""
+        learned = (name for name in manifest.metrics if name.startswith(LISTS_OF))
+        return cls(ranker, manifest.version, frozenset(name.removeprefix(LISTS_OF) for name in learned))
 
     def predict(
         self, requests: Sequence[Request], candidates: Sequence[Candidates], features: Sequence[Features]
     ) -> list[Outcomes]:
-        """As the ranker does."""
+        """As the ranker does where it has learned; all requests are of one placement."""
+        if any(request.placement not in self.placements for request in requests):
+            return FusedScore().predict(requests, candidates, features)
         predicted = self.ranker.predict(requests, candidates, features)
         return [replace(outcomes, model_version=self.version) for outcomes in predicted]
 
