@@ -118,3 +118,11 @@ def test_a_source_that_fails_is_named_and_the_list_still_comes(shop, caplog):
     assert response.degraded == ("linear",)
     assert response.item_ids
     assert "out of order" in caplog.text
+
+
+def test_an_unknown_brand_or_category_in_a_question_is_named_with_the_closest(shop, tiny):
+    brand = next(item.brand for item in tiny.items if item.brand)
+    with pytest.raises(DataError, match=f"no item has the brand .* Did you mean '{brand}'"):
+        shop.search("tea", filters=Filters(brands=(brand.upper() + "s",)))
+    with pytest.raises(DataError, match="no item has the category 'nowhere'"):
+        shop.recommend(filters=Filters(categories=("nowhere",)))
