@@ -184,7 +184,7 @@ def bring_in_ranker(spec: RankerSpec, live: Live) -> None:
     else:
         if found:
             manifest, ranker = found
-            live.stages.lineup.swap_ranker(NamedVersion(ranker, manifest.version), manifest.version)
+            live.stages.lineup.swap_ranker(NamedVersion.of(manifest, ranker), manifest.version)
 
 
 def renew_ranker(spec: RankerSpec, live: Live) -> None:

@@ -21,13 +21,20 @@ TABLES: dict[str, type[Config]] = {
     "placement.NAME": settings.PlacementConfig,
     "placement.NAME.fusion": settings.FusionConfig,
     "placement.NAME.explore": settings.ExploreConfig,
+    "ranker": registry.find("aisle.rankers", "boosted_trees").Config,
     "serving": settings.ServingConfig,
     **{f"source.{name}": registry.find("aisle.sources", name).Config for name in registry.registered("aisle.sources")},
 }
 
 
 def docstrings_of(config: type[Config]) -> dict[str, str]:
-    """The string that follows each field."""
+    """The string that follows each field, its ancestors' too."""
+    ancestors = [kind for kind in config.__mro__ if issubclass(kind, Config)]
+    return {name: text for kind in reversed(ancestors) for name, text in own_docstrings_of(kind).items()}
+
+
+def own_docstrings_of(config: type[Config]) -> dict[str, str]:
+    """The string that follows each field of the class itself."""
     body = ast.parse(textwrap.dedent(inspect.getsource(config))).body[0]
     assert isinstance(body, ast.ClassDef)
     return {
