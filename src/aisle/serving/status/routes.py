@@ -12,10 +12,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from aisle.errors import AisleError
 from aisle.ranking.gate import PASSED
-from aisle.serving.context import Serving, serving_of
+from aisle.serving.context import serving_of
 from aisle.serving.html import LANGUAGES, Assets, PageRoute, Pages, guard, read_words
 from aisle.serving.html.words import NAMES
-from aisle.serving.keys import may, token_of
 from aisle.serving.languages import language_of
 from aisle.serving.metrics import Sample
 from aisle.serving.status.gathering import gather
@@ -30,7 +29,7 @@ COUNTED = ("items", "users", "events", "documents", "slates", "waiting_events", 
 
 
 def status_router() -> APIRouter:
-    """``/status`` and the files it is drawn with."""
+    """``/status``, which needs an admin key where the shop has keys, and the files it is drawn with."""
     assets = Assets(PACKAGE, "/status/static")
     box = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT}
     pages = Pages(PACKAGE, asset=assets.address, languages=NAMES, box=box, figure=figure, moment=moment, PASSED=PASSED)
@@ -41,9 +40,6 @@ def status_router() -> APIRouter:
         asked = request.query_params.get("language")
         language = asked if asked in LANGUAGES else language_of(request, LANGUAGES)
         w = words[language]
-        if not await is_admin(request, serving):
-            headers = {"www-authenticate": 'Basic realm="Aisle", charset="UTF-8"'}
-            return guard(PlainTextResponse(w("needs_key"), 401, headers))
         try:
             gathered = await serving.answering.run_aside(gather, serving.shop)
             readings = read_metrics((await serving.answering.run_aside(serving.metrics.text)).decode())
@@ -73,20 +69,11 @@ def status_router() -> APIRouter:
     router = APIRouter()
     router.routes.extend(
         [
-            PageRoute("/status", status, methods=["GET"]),
+            PageRoute("/status", status, methods=["GET"], role="admin"),
             PageRoute("/status/static/{fingerprint}/{name}", assets.send, methods=["GET"]),
         ]
     )
     return router
-
-
-async def is_admin(request: Request, serving: Serving) -> bool:
-    """Whether whoever asks may see the page: everybody without keys, else an admin key as the password."""
-    if serving.keys is None:
-        return True
-    token = token_of(request.headers)
-    held = await serving.answering.run_aside(serving.keys.holder, token) if token else None
-    return held is not None and may(held.role, "admin")
 
 
 def moment(milliseconds: int) -> str:

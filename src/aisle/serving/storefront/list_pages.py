@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from starlette.responses import Response
 
+from aisle.domain import NO_VALUE
 from aisle.domain import Response as Answer
 from aisle.flows.asks import Ask
 from aisle.serving.html import Words
@@ -64,6 +65,9 @@ class ListPages:
 
     async def _list(self, visit: Visit, choice: Choice) -> Response:
         shop, words = visit.serving.shop, self._front.words(visit)
+        choice, is_there = await visit.serving.answering.run(_known, shop, choice)
+        if not is_there:
+            return await self._front.trouble(visit, 404)
         placement = shop.settings.placement["search" if choice.query else "browse"]
         answer, shelf = await visit.serving.answering.run(_found, shop, visit, words, choice)
         currency = shop.settings.shop.currency
@@ -94,6 +98,14 @@ def _rows(shop: Shop, visit: Visit, words: Words) -> list[Shelf]:
             shelf = make_shelf(shop, placement, shop.ask_recommend(placement, [ask])[0], words)
             shelves += [shelf] if shelf.cards else []
     return shelves
+
+
+def _known(shop: Shop, choice: Choice) -> tuple[Choice, bool]:
+    """The choice without brands that no item has, and whether its category is there: addresses outlive both."""
+    catalogue = shop.live.stages.catalogue
+    brands = tuple(brand for brand in choice.brands if catalogue.brands.find(brand) != NO_VALUE)
+    is_there = choice.category is None or catalogue.categories.find(choice.category) != NO_VALUE
+    return replace(choice, brands=brands), is_there
 
 
 def _found(shop: Shop, visit: Visit, words: Words, choice: Choice) -> tuple[Answer, Shelf]:
