@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -31,6 +31,9 @@ from aisle.ranking.learning import (
 )
 from aisle.ranking.logistic import ClickAndPurchase, LogisticRanker
 from aisle.storage.checksums import check_files, write_checksums
+
+if TYPE_CHECKING:
+    import lightgbm  # elsewhere where it is used: it takes two seconds with scikit-learn, and many shops have no trees
 
 Floats = NDArray[np.float64]
 
@@ -130,6 +133,8 @@ class BoostedTrees:
     @classmethod
     def load(cls, name: str, folder: Path, config: BoostedTreesConfig, parts: Parts) -> BoostedTrees:
         """Read back what ``save`` wrote."""
+        import lightgbm
+
         check_files(folder)
         linear, calibrations = LogisticRanker.read_models(folder)
         trees = []
@@ -197,6 +202,8 @@ def grown(rows: Labelled, config: BoostedTreesConfig, check: Labelled | None = N
     """Trees on top of ``rows.start``: ``n_trees``, or as many as help on ``check``."""
     if check is None and not n_trees:
         return Trees(None)
+    import lightgbm
+
     settings = {
         **_SEEDED,
         "objective": "binary",
@@ -228,6 +235,8 @@ def grown(rows: Labelled, config: BoostedTreesConfig, check: Labelled | None = N
 
 def kept(booster: lightgbm.Booster, n_trees: int) -> lightgbm.Booster:
     """Only the first ``n_trees``, as they would be read back from a file."""
+    import lightgbm
+
     return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=n_trees))
 
 
