@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
-from aisle.contracts import Appended, Clock, Listed, Manifest, Meter, Parts, Progress, Unmetered, silent
+from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Parts, Progress, Unmetered, silent
 from aisle.domain import (
     Context,
     Document,
@@ -54,6 +54,7 @@ from aisle.wiring import (
     bring_in_ranker,
     go_live,
     inspect,
+    inspect_ranker,
     join,
     load_parts,
     ranker_spec,
@@ -196,6 +197,10 @@ class Shop:
     def refresh(self) -> int:
         """Take in what other processes have recorded; returns the sequence number reached."""
         return self.live.follower.catch_up()
+
+    def load(self) -> None:
+        """Make everything ready to answer now, suggestions too, so that no question waits for it. Takes seconds."""
+        self._suggest_from()
 
     def follow(self, every_seconds: float | None = None) -> None:
         """Have a thread load the shop and keep it up with other processes: what they record, erase, train, roll back.
@@ -407,6 +412,11 @@ class Shop:
                     bring_in([self.specs[name]], self._opened, self.records)
             return manifest
 
+    @property
+    def versions_of(self) -> Mapping[str, ArtifactStore]:
+        """Where the versions of everything that is trained are kept, by name: sources, statistics, ranker."""
+        return {**{name: spec.artifacts for name, spec in self.specs.items()}, RANKER: self.ranker.artifacts}
+
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
         """Measure a placement on held-out behaviour; the shop's own models are not touched."""
         plan = plan or EvaluationPlan()
@@ -420,11 +430,13 @@ class Shop:
         """What is missing or wrong, and what to run."""
         if self._answering:
             lineup = self._answering.stages.lineup
-            return diagnose(self.folder.root, self.records, self.specs, lineup.failures, lineup.versions)
+            return diagnose(self.folder.root, self.records, self.specs, self.ranker, lineup.failures, lineup.versions)
         failures, loaded = {}, []
         if self.records.counts()["items"]:
-            failures, loaded = inspect(self.specs.values(), self._load_parts(), self.records)
-        return diagnose(self.folder.root, self.records, self.specs, failures, loaded)
+            parts = self._load_parts()
+            failures, loaded = inspect(self.specs.values(), parts, self.records)
+            failures |= inspect_ranker(self.ranker, parts)
+        return diagnose(self.folder.root, self.records, self.specs, self.ranker, failures, loaded)
 
     @property
     def live(self) -> Live:
@@ -498,7 +510,6 @@ class Shop:
     def _renew(self) -> None:
         """Bring in other processes' versions; while this one trains, its own come and the others wait."""
         live = self.live
-        self._suggest_from()  # takes seconds in a large shop; whoever types first should not wait for it
         if self._training.acquire(blocking=False):
             try:
                 renew(self.specs.values(), live, self.records)

@@ -18,6 +18,23 @@ from aisle.shop import Shop
 from aisle.testing import tiny_shop
 from aisle.testing.tiny import DAY_MS, FIRST_DAY_MS
 
+WRITER = """
+import itertools, os, sys, threading
+from aisle.domain import Event, EventType
+from aisle.shop import Shop
+shop = Shop.open(sys.argv[1], clock=lambda: int(sys.argv[2]))
+shop.follow(0.02)
+def write(thread):
+    for n in itertools.count():
+        user = f"{sys.argv[3]}-{thread}-{n}"
+        shop.add_events([Event(user, EventType.VIEW, int(sys.argv[2]) - 1000, "kettle", event_id=user)])
+        os.write(1, f"{user}\\n".encode())
+for thread in range(3):
+    threading.Thread(target=write, args=(thread,)).start()
+while True:
+    shop.search("tea")
+"""
+"""Records a view of each of endless users from three threads, names each when it is acknowledged, asks meanwhile."""
 N_EVENTS = 300_000
 ROUNDS = 10
 
@@ -103,3 +120,29 @@ def test_a_training_killed_ten_times_leaves_whole_models(tmp_path):
     assert run_until_killed(["train", str(folder)], 120)
     staged = list((folder / "models" / ".writing").iterdir())
     assert staged == []
+
+
+@pytest.mark.timeout(120)
+def test_what_a_killed_writer_was_told_is_stored_is_there_once_and_in_the_answers(tmp_path):
+    tiny = tiny_shop()
+    folder = tmp_path / "shop"
+    with Shop(init(folder), clock=tiny.clock) as shop:
+        shop.add_items(tiny.items)
+        shop.train()
+    rng = random.Random(13)
+    acknowledged: list[str] = []
+
+    for life in range(3):
+        arguments = [sys.executable, "-c", WRITER, str(folder), str(tiny.clock()), f"life{life}"]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout
+            told = [child.stdout.readline() for _ in range(rng.randrange(20, 200))]
+            child.send_signal(signal.SIGKILL)
+            told += child.stdout.read().splitlines(keepends=True)
+        acknowledged += [line.strip() for line in told if line.endswith("\n")]
+        with Shop.open(folder, clock=tiny.clock) as shop:
+            stored = shop.records.read_user_events(acknowledged, 10)
+            assert stored.frame["user_id"].to_list() == acknowledged
+            newest = shop.recommend("recently-viewed", user_id=acknowledged[-1])
+            assert (newest.item_ids, newest.degraded) == (("kettle",), ())
+            assert shop.recommend("popular").item_ids[0] == "kettle"

@@ -46,7 +46,7 @@ def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: 
         keys = open_keys(shop)
         answering = Answering(config.n_threads, config.max_waiting)
         serving = Serving(shop, config, keys, metrics, EventIntake(shop), answering, is_ready=False)
-        _ = shop.live  # loaded before anything is answered
+        shop.load()
         shop.follow(config.follow_ms / 1000)
         metrics.before_telling(lambda: note_state(serving))
         metrics.keep_history()
