@@ -21,7 +21,7 @@ def ids(answer):
     [
         ("search", {"query": "waterproof boots"}, "boots"),
         ("search", {"query": "雨伞", "user_id": "dora", "size": 2}, "umbrella"),
-        ("recommend", {"user_id": "dora"}, "green-tea"),
+        ("recommend", {"placement": "buy-it-again", "user_id": "ann"}, "green-tea"),
         ("recommend", {"placement": "new-arrivals"}, "raincoat"),
         ("recommend", {"placement": "similar-items", "item_ids": ["kettle"]}, None),
         ("basket", {"item_ids": ["kettle"]}, "green-tea"),
@@ -94,12 +94,12 @@ def test_a_batch_answers_each_question_as_if_it_were_alone(http):
 
 def test_a_batch_may_mix_placements_and_a_wrong_question_spoils_no_other(http):
     asks = [
-        {"user_id": "dora", "size": 2},
+        {"placement": "buy-it-again", "user_id": "ann", "size": 2},
         {"placement": "nowhere"},
         {"placement": "new-arrivals", "size": 1},
         {"placement": "similar-items", "item_ids": ["nothing"]},
         {"filters": {"min_price_minor": 2, "max_price_minor": 1}},
-        {"user_id": "finn", "size": 2},
+        {"placement": "frequently-bought-together", "item_ids": ["boots"], "size": 2},
     ]
     response = http.post("/v1/recommend/batch", json={"asks": asks})
     answers = response.json()["answers"]

@@ -61,7 +61,8 @@ def test_models_doctor_and_status(http, tiny):
     findings = http.get("/v1/doctor")
     status = http.get("/v1/status")
 
-    assert all(len(model.versions) >= 1 for model in wire.Models.model_validate_json(models.content).models)
+    told = {model.name: model for model in wire.Models.model_validate_json(models.content, strict=True).models}
+    assert [version.is_current for version in told["popular"].versions] == [True]
     assert wire.Findings.model_validate_json(findings.content, strict=True).findings
     told = wire.Status.model_validate_json(status.content, strict=True)
     assert told.counts["items"] == len(tiny.items)
