@@ -215,6 +215,15 @@ def inspect(specs: Iterable[SourceSpec], parts: Parts, records: RecordStore) -> 
     return failures, loaded
 
 
+def inspect_ranker(spec: RankerSpec, parts: Parts) -> dict[str, str]:
+    """Load the promoted ranker and let it go again: what is wrong, by name."""
+    try:
+        load_ranker(spec, parts)
+    except Exception as error:
+        return {spec.name: _why(spec.name, error)}
+    return {}
+
+
 def join(live: Live, trained: train.Trained) -> None:
     """Bring a version up to where the others are and put it into service."""
     joining = _joining(live, trained)

@@ -9,6 +9,7 @@ from aisle.cli.visiting import SimulatedClock, VisitedShop
 from aisle.contracts import Manifest
 from aisle.domain import OUTCOME_NAMES
 from aisle.errors import ConfigError, DataError, NotReadyError
+from aisle.flows.diagnose import Level
 from aisle.flows.stages import RANKER, STATISTICS
 from aisle.folder import init
 from aisle.shop import Shop
@@ -121,6 +122,19 @@ def test_a_damaged_ranker_is_named_and_lists_follow_the_fused_score(shop, visite
         assert response.item_ids
         assert response.slate.versions[RANKER] == "fused-score"
         assert RANKER in again.live.stages.lineup.failures
+        assert any(finding.level is Level.PROBLEM and "ranker" in finding.what for finding in again.doctor())
+
+
+def test_the_doctor_knows_the_ranker(shop, visited, monkeypatch):
+    manifest = visited[2]
+    assert f"ranker serves, version {manifest.version}" in [finding.what for finding in shop.doctor()]
+
+    monkeypatch.setattr("aisle.ranking.gate.LARGEST_CALIBRATION_ERROR", 0.0)
+    shop.train([RANKER])
+
+    assert "ranker 000002, the newest, did not pass its gate and does not answer" in [
+        finding.what for finding in shop.doctor()
+    ]
 
 
 def test_damaged_statistics_are_rebuilt(shop, visited):

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from aisle.contracts import RecordStore
 from aisle.errors import CorruptError
+from aisle.flows.rank_training import RankerSpec
 from aisle.flows.train import SourceSpec
+from aisle.ranking.gate import PASSED
 
 LOW_DISK_BYTES = 1 << 30
 STALE_SHARE = 0.2
@@ -39,6 +41,7 @@ def diagnose(
     root: Path,
     records: RecordStore,
     specs: Mapping[str, SourceSpec],
+    ranker: RankerSpec,
     failures: Mapping[str, str],
     serving: Collection[str],
 ) -> list[Finding]:
@@ -48,11 +51,18 @@ def diagnose(
         root: the shop's folder.
         records: what is counted.
         specs: the sources that there should be.
+        ranker: the ranker that there may be.
         failures: what is wrong with those that could not be brought into service, or not as they should be.
         serving: the sources that answer.
     """
     counts = records.counts()
-    findings = [*on_data(counts), *on_sources(records, specs, failures, serving), *on_disk(root)]
+    of_sources = {name: why for name, why in failures.items() if name != ranker.name}
+    findings = [
+        *on_data(counts),
+        *on_sources(records, specs, of_sources, serving),
+        *on_ranker(ranker, failures.get(ranker.name)),
+        *on_disk(root),
+    ]
     shop = shlex.quote(str(root))
     findings = [
         replace(
@@ -118,6 +128,22 @@ def on_sources(
     for (level, what), names in said.items():
         subject = f"source {names[0]}" if len(names) == 1 else f"sources {', '.join(names)}"
         findings.append(Finding(level, f"{subject}: {what}", train_again(names, specs)))
+    return findings
+
+
+def on_ranker(spec: RankerSpec, failure: str | None) -> list[Finding]:
+    """Does a trained ranker answer, and did the newest pass its gate?"""
+    again = f"aisle train SHOP --source {spec.name}"
+    findings = [] if failure is None else [Finding(Level.PROBLEM, f"ranker: {failure}", again)]
+    promoted = spec.artifacts.promoted(spec.name)
+    versions = spec.artifacts.versions(spec.name)
+    if promoted is not None and failure is None:
+        findings.append(Finding(Level.OK, f"ranker serves, version {promoted}"))
+    elif promoted is None:
+        findings.append(Finding(Level.OK, "no ranker answers yet: lists follow the sources' scores"))
+    if versions and not versions[-1].metrics.get(PASSED, 0.0):
+        what = f"ranker {versions[-1].version}, the newest, did not pass its gate and does not answer"
+        findings.append(Finding(Level.ADVICE, what, again))
     return findings
 
 

@@ -79,7 +79,9 @@ def judge(ranker: Ranker, earlier: Examples, later: Examples, rng: np.random.Gen
         "first_slot_predicted": float(first[at_top].mean()) if at_top.any() else float("nan"),
         "first_slot_observed": float(clicks[at_top].mean()) if at_top.any() else float("nan"),
     }
-    return Verdict({**metrics, PASSED: float(not (found := shortcomings(gain, order, error)))}, found)
+    found = shortcomings(gain, order, error)
+    known = {name: value for name, value in metrics.items() if np.isfinite(value)}
+    return Verdict({**known, PASSED: float(not found)}, found)
 
 
 def shortcomings(gain: Interval, order: Interval, error: float) -> tuple[str, ...]:

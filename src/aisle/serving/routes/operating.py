@@ -35,8 +35,8 @@ async def start_training(request: Request) -> Response:
     body = await read_body(request, wire.TrainingAsk)
     serving = serving_of(request)
     for name in body.names or ():
-        if name not in serving.shop.specs:
-            raise Problem(INVALID, unknown_name("model", name, serving.shop.specs), field="names")
+        if name not in serving.shop.versions_of:
+            raise Problem(INVALID, unknown_name("model", name, serving.shop.versions_of), field="names")
     try:
         job = await serving.answering.run_aside(_jobs(serving.shop).start_training, body.names)
     except BusyError as error:
@@ -87,8 +87,8 @@ async def rollback(request: Request) -> Response:
     """Puts the version that served before into service again, in every worker."""
     serving = serving_of(request)
     name = request.path_params["name"]
-    if name not in serving.shop.specs:
-        raise Problem(NOT_FOUND, unknown_name("model", name[:100], serving.shop.specs), field="name")
+    if name not in serving.shop.versions_of:
+        raise Problem(NOT_FOUND, unknown_name("model", name[:100], serving.shop.versions_of), field="name")
     manifest = await serving.answering.run_aside(serving.shop.rollback, name)
     return json_response(_version(manifest, is_current=True))
 
@@ -126,10 +126,10 @@ def _status(shop: Shop) -> dict[str, Any]:
 
 def _models(shop: Shop) -> dict[str, Any]:
     models = []
-    for name, spec in shop.specs.items():
-        versions = spec.artifacts.versions(name)
+    for name, artifacts in shop.versions_of.items():
+        versions = artifacts.versions(name)
         try:
-            current = spec.artifacts.current(name)
+            current = artifacts.current(name)
         except CorruptError:
             current = None  # the doctor names what is damaged
         serving = None if current is None else current[1].version
