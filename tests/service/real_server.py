@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,24 @@ class RealServer:
     def workers(self) -> list[psutil.Process]:
         """The processes that answer."""
         return psutil.Process(self.process.pid).children()
+
+    @contextmanager
+    def client_of_each(self) -> Iterator[list[httpx.Client]]:
+        """A connection to every worker, made while the others stand still so that they cannot take it."""
+        workers = self.workers()
+        with ExitStack() as clients:
+            connected: list[httpx.Client] = []
+            for own in workers:
+                others = [worker for worker in workers if worker is not own]
+                for other in others:
+                    other.suspend()
+                try:
+                    connected.append(clients.enter_context(httpx.Client(base_url=self.address, timeout=30)))
+                    connected[-1].get("/health/live").raise_for_status()
+                finally:
+                    for other in others:
+                        other.resume()
+            yield connected
 
     def kill_everything(self) -> None:
         """SIGKILL to the supervisor and every worker at once."""

@@ -23,9 +23,9 @@ def serve(
         bool | None, typer.Option("--storefront/--no-storefront", help="The demonstration shop page.")
     ] = None,
 ) -> None:
-    """Serve the shop: REST API, shop page, status page, metrics.
+    r"""Serve the shop: REST API, shop page, status page, metrics.
 
-    What is not given here is taken from [serving] in the shop's aisle.toml. A shop without keys is served to this
+    What is not given here is taken from \[serving] in the shop's aisle.toml. A shop without keys is served to this
     machine alone; `aisle keys add` makes keys. SIGTERM or Ctrl-C ends it and loses nothing.
 
     Example: aisle serve myshop --workers 2 --port 8080

@@ -139,6 +139,10 @@ async def _answering(request: Request, ask: Any, bodies: Sequence[AskBody], *, i
         found = ask(serving.shop, bodies)
         if not is_batch and isinstance(found[0], AisleError):
             raise found[0]
+        # For the request's line in the log.
+        request.state.degraded = sorted(
+            {part for one in found if isinstance(one, ShopResponse) for part in one.degraded}
+        )
         answers = _answers(request, serving.shop, bodies, found, language)
         return {"answers": answers} if is_batch else answers[0]
 
