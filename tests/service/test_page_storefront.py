@@ -100,6 +100,21 @@ def test_a_search_finds_counts_and_narrows(http):
     assert len(titles(page(http, chip.attributes["href"]))) == len(titles(html))
 
 
+def test_a_category_is_narrowed_and_every_limit_can_be_taken_back(http):
+    html = page(http, "/browse?category=Kitchen&brand=Maple&min=20&max=30&stock=1")
+    assert ["teapot" in title for title in titles(html)] == [True]
+    chips = [node for node in html.css(".chips a") if node.attributes.get("class") != "plain"]
+    assert [chip.text(strip=True).rstrip("×").strip() for chip in chips] == [
+        "Maple",
+        "$20.00 to $30.00",
+        "In stock only",
+    ]
+
+    for chip in chips:
+        assert "category=Kitchen" in chip.attributes["href"]
+        assert len(page(http, chip.attributes["href"]).css(".chips a")) == 3
+
+
 def test_prices_bound_and_order_a_list(http):
     rising = page(http, "/browse?sort=price-up&min=20&max=80")
     amounts = [

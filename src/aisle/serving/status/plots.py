@@ -99,4 +99,5 @@ def _pieces(times_s: Sequence[float], values: Sequence[float]) -> list[list[tupl
         if math.isfinite(value):
             pieces[-1].append((time_s, value))
         before = time_s
-    return [piece for piece in pieces if piece]
+    # A line of one point is drawn as a dot only if it goes somewhere, be it to itself.
+    return [piece if len(piece) > 1 else piece * 2 for piece in pieces if piece]

@@ -83,7 +83,7 @@ def _chips(choice: Choice, words: Words, currency: str) -> list[Link]:
         Link(words.name(brand), choice.address(currency, brands=tuple(b for b in choice.brands if b != brand)))
         for brand in choice.brands
     ]
-    if choice.category:
+    if choice.category and choice.query:  # without a query the category is the page itself
         chips.insert(0, Link(last_name(choice.category, words), choice.address(currency, category=None)))
     low, high = (None if m is None else price(m, currency, words.language) for m in (choice.low, choice.high))
     if low or high:

@@ -58,7 +58,7 @@ class Why:
     """Why a list is as it is."""
 
     items: Sequence[Because]
-    timings_ms: Mapping[str, float]
+    timings_ms: Sequence[tuple[str, float]]
     versions: Mapping[str, str]
     degraded: Sequence[str]
     n_found: int
@@ -143,12 +143,18 @@ def _why(shop: Shop, response: Response, cards: Sequence[Card], words: Words) ->
                 chance=f"{slot.propensity:.1%}" if slot.propensity < 1 else None,
             )
         )
-    return Why(items, response.timings_ms, response.slate.versions, response.degraded, response.n_found)
+    timings = [(_stage(words, name), took) for name, took in response.timings_ms.items()]
+    return Why(items, timings, response.slate.versions, response.degraded, response.n_found)
 
 
 def _named(words: Words, kind: str, name: str) -> str:
     key = f"{kind}_{name}"
     return words(key) if words.has(key) else name
+
+
+def _stage(words: Words, name: str) -> str:
+    kind, _, source = name.partition(".")
+    return _named(words, kind, source) if source else _named(words, "stage", name)
 
 
 def _expected(name: str, value: float, currency: str, words: Words) -> str:
