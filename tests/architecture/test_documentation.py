@@ -52,7 +52,10 @@ def test_every_command_that_is_shown_exists_with_its_options(page):
                 continue
             name, *rest = shlex.split(shown.group(1))
             assert name in COMMANDS, line
-            options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+            command = COMMANDS[name]
+            if rest and rest[0] in getattr(command, "commands", {}):
+                command = command.commands[rest[0]]
+            options = {option for parameter in command.params for option in parameter.opts}
             assert {word for word in rest if word.startswith("--")} <= options, line
 
 

@@ -42,7 +42,7 @@ def test_the_commands_run_in_order(page, tmp_path, monkeypatch):
     runner = CliRunner()
     assert runner.invoke(app, ["demo", "demo-shop", "--size", "tiny"]).exit_code == 0
     commands = [line for block in blocks(page, "") for line in block.splitlines() if ".venv/bin/aisle" in line]
-    assert commands.pop(-1) == ".venv/bin/aisle serve myshop"  # does not end by itself; see below
+    assert commands.pop(-1) == ".venv/bin/aisle serve myshop"  # does not end; tests/service serves
 
     for command in commands:
         arguments = shlex.split(command)[1:]
