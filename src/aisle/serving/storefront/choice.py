@@ -17,7 +17,7 @@ from aisle.domain import Filters
 from aisle.domain.money import minor_digits, to_minor
 from aisle.flows.search import MAX_QUERY_CHARACTERS
 
-STEP, MOST = 24, 192
+STEP, MOST = 24, 120
 """Items that "show more" adds, and how many a page shows at most."""
 MOST_VALUES = 20
 LONGEST_VALUE = 300

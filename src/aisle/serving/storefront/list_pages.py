@@ -22,6 +22,8 @@ from aisle.shop import Shop
 HOME = ("recommended-for-you", "recently-viewed", "buy-it-again", "trending", "new-arrivals")
 ROW = 6
 """Items in a row of the home page."""
+SORTED = 200
+"""Items found that an order by price looks at."""
 N_SUGGESTIONS = 8
 LONGEST_PREFIX = 100
 
@@ -113,7 +115,7 @@ def _found(shop: Shop, visit: Visit, words: Words, choice: Choice) -> tuple[Answ
     ask = Ask(
         user_id=visit.user_id,
         text=choice.query or None,
-        size=MOST if is_sorted else choice.n,
+        size=SORTED if is_sorted else choice.n,
         filters=choice.filters,
         context=visit.context,
         with_facets=True,

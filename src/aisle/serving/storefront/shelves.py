@@ -24,6 +24,9 @@ Stock = Literal["plenty", "few", "none", "uncounted"]
 FEW = 5
 """From so many pieces down a page says how many are left."""
 
+MOST_EXPLAINED = 24
+"""Of a long list the first items are explained; the rest would make the page heavy."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -123,7 +126,7 @@ def _why(shop: Shop, response: Response, cards: Sequence[Card], words: Words) ->
         log.warning("a list is shown without its reasons: %s", error)
         explained = {}
     items = []
-    for card in cards:
+    for card in cards[:MOST_EXPLAINED]:
         slot, told = slots[card.slot], explained.get(card.item_id)
         shares = (
             [(name, round(100 * share)) for name, share in sorted(told.sources.items(), key=lambda pair: -pair[1])]
