@@ -356,8 +356,11 @@ class RecordStore(Protocol):
         """Add events; one with a known ``event_id`` is counted as a duplicate and not stored again."""
         ...
 
-    def append_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
-        """Add the events of several callers in one transaction, at the price of one append; what became of each."""
+    def append_event_groups(self, events: EventTable, n_each: Sequence[int]) -> list[Appended]:
+        """Add the events of several callers in one transaction, at the price of one append; what became of each's.
+
+        ``events`` has the rows of one caller after those of the other; ``n_each`` says how many each has.
+        """
         ...
 
     def append_slates(self, slates: Sequence[Slate], n_erasures: int | None = None) -> Appended:

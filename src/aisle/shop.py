@@ -138,9 +138,12 @@ class Shop:
         self._acknowledge(appended.seq)
         return appended
 
-    def add_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
-        """Record the events of several callers at the price of one, as ``add_events``; what became of each."""
-        appended = self.records.append_event_groups([group.require_milliseconds() for group in groups])
+    def add_event_groups(self, events: EventTable, n_each: Sequence[int]) -> list[Appended]:
+        """Record the events of several callers at the price of one, as ``add_events``; what became of each's.
+
+        ``events`` has the rows of one caller after those of the other; ``n_each`` says how many each has.
+        """
+        appended = self.records.append_event_groups(events.require_milliseconds(), n_each)
         self._acknowledge(max((group.seq for group in appended), default=0))
         return appended
 

@@ -318,7 +318,7 @@ def records_that(**broken: Callable[..., Any]) -> Callable[[Path], Any]:
         (records_that(changes_since=lambda own, seq, limit=5: own(0, limit)), "change feed"),
         (records_that(read_checkpoint=lambda own, source, fingerprint: None), "checkpoint"),
         (records_that(read_slate=lambda own, slate_id: None), "slate"),
-        (records_that(append_event_groups=lambda own, groups: own(groups)[::-1]), "each caller hears"),
+        (records_that(append_event_groups=lambda own, table, n_each: own(table, n_each)[::-1]), "each caller hears"),
         (
             records_that(append_slates=lambda own, slates, n=None: own([replace(s, features=None) for s in slates], n)),
             "knew",

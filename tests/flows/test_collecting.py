@@ -168,7 +168,7 @@ def test_a_time_in_seconds_is_refused_before_anything_is_stored(shop):
     with pytest.raises(DataError, match=r"time_ms is \d+, which is before 1995; allowed are UTC milliseconds"):
         shop.add_events([late, in_seconds])
     with pytest.raises(DataError, match="multiplied by 1000"):
-        shop.add_event_groups([EventTable.from_rows([late]), EventTable.from_rows([in_seconds])])
+        shop.add_event_groups(EventTable.from_rows([late, in_seconds]), [1, 1])
 
     assert shop.counts()["events"] == before
 
@@ -177,7 +177,7 @@ def test_events_of_several_callers_count_apart_and_are_in_the_next_answer(shop):
     shop.search("tea")
     first, second = [view("newcomer", "kettle"), view("newcomer", "boots")], [view("newcomer", "boots")]
 
-    appended = shop.add_event_groups([EventTable.from_rows(first), EventTable.from_rows(second)])
+    appended = shop.add_event_groups(EventTable.from_rows([*first, *second]), [2, 1])
 
     assert [(one.n_new, one.n_duplicate) for one in appended] == [(2, 0), (0, 1)]
     assert set(shop.recommend("recently-viewed", user_id="newcomer").item_ids) == {"kettle", "boots"}

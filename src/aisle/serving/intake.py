@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from aisle.contracts import Appended
-from aisle.domain import EventTable
+from aisle.domain import Event, EventTable
 from aisle.errors import AisleError, UnavailableError
 from aisle.shop import Shop
 
@@ -25,7 +27,7 @@ MOST_TOGETHER = 256
 class _Waiting:
     """One request's events and the place its answer goes to."""
 
-    table: EventTable
+    events: EventTable | Sequence[Event]
     answer: asyncio.Future[Appended]
 
 
@@ -48,8 +50,10 @@ class EventIntake:
         """Requests whose events are not being written yet."""
         return len(self._waiting)
 
-    async def add(self, table: EventTable) -> Appended:
-        """Store ``table`` durably together with what else is waiting; what became of it.
+    async def add(self, events: EventTable | Sequence[Event]) -> Appended:
+        """Store ``events`` durably together with what else is waiting; what became of them.
+
+        A few are better brought as they are: one table is made of all that are written together.
 
         Raises:
             UnavailableError: too many are waiting, the server is shutting down, or the database takes nothing now.
@@ -58,7 +62,7 @@ class EventIntake:
             raise UnavailableError("the server is shutting down; send the events again in a moment")
         if len(self._waiting) >= self._max_waiting:
             raise UnavailableError(f"{self._max_waiting} requests with events are waiting; send them again in a moment")
-        own = _Waiting(table, asyncio.get_running_loop().create_future())
+        own = _Waiting(events, asyncio.get_running_loop().create_future())
         own.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())  # whoever hung up
         self._waiting.append(own)
         if self._writer is None:
@@ -81,9 +85,8 @@ class EventIntake:
             self._writer = None
 
     async def _write(self, group: list[_Waiting]) -> None:
-        tables = [member.table for member in group]
         try:
-            appended = await asyncio.to_thread(self._shop.add_event_groups, tables)
+            appended = await asyncio.to_thread(self._store, group)
         except Exception as error:
             reason = error if isinstance(error, AisleError) else UnavailableError("the events could not be stored")
             for member in group:
@@ -95,3 +98,23 @@ class EventIntake:
         for member, outcome in zip(group, appended, strict=True):
             if not member.answer.done():
                 member.answer.set_result(outcome)
+
+    def _store(self, group: Sequence[_Waiting]) -> list[Appended]:
+        return self._shop.add_event_groups(_together(group), [len(member.events) for member in group])
+
+
+def _together(group: Sequence[_Waiting]) -> EventTable:
+    """Everybody's events in order; those that came as they are, beside each other, go into one table."""
+    tables: list[EventTable] = []
+    loose: list[Sequence[Event]] = []
+    for member in group:
+        if isinstance(member.events, EventTable):
+            if loose:
+                tables.append(EventTable.from_rows(chain.from_iterable(loose)))
+                loose = []
+            tables.append(member.events)
+        else:
+            loose.append(member.events)
+    if loose:
+        tables.append(EventTable.from_rows(chain.from_iterable(loose)))
+    return tables[0] if len(tables) == 1 else EventTable.concat(tables)

@@ -50,10 +50,9 @@ class PreparedEvents(Protocol):
         ...
 
 
-def prepare_events(tables: Sequence[EventTable]) -> PreparedEvents:
-    """Make tables ready; of equal events the first stays, in the first table that has it."""
-    n_given = [len(table) for table in tables]
-    groups = np.repeat(np.arange(len(tables)), n_given)
+def prepare_events(tables: Sequence[EventTable], n_given: Sequence[int]) -> PreparedEvents:
+    """Make the events of callers ready, ``n_given`` of each; of equal events the first stays, as its caller's."""
+    groups = np.repeat(np.arange(len(n_given)), n_given)
     if len(groups) <= FEW_EVENTS:
         rows = [row for table in tables for row in table.frame.rows()]
         keys = row_keys(rows)

@@ -99,13 +99,16 @@ class SqlRecords:
     def append_events(self, events: EventTable, checkpoint: Checkpoint | None = None) -> Appended:
         """Add events; one that is known (see ``event_keys.py``) is counted as a duplicate and not stored again."""
         if checkpoint is None and len(events) <= JOINED_EVENTS:
-            return self.append_event_groups([events])[0]
-        prepared = prepare_events([events])
+            return self.append_event_groups(events, [len(events)])[0]
+        prepared = prepare_events([events], [len(events)])
         return self._append(lambda connection, ledger: self._writer.append(connection, ledger, prepared)[0], checkpoint)
 
-    def append_event_groups(self, groups: Sequence[EventTable]) -> list[Appended]:
-        """Add the events of several callers in one transaction, at the price of one append; what became of each."""
-        return self._commits.run_jointly(self._append_groups, groups) if groups else []
+    def append_event_groups(self, events: EventTable, n_each: Sequence[int]) -> list[Appended]:
+        """Add the events of several callers in one transaction, at the price of one append; what became of each's.
+
+        ``events`` has the rows of one caller after those of the other; ``n_each`` says how many each has.
+        """
+        return self._commits.run_jointly(self._append_groups, (events, n_each)) if n_each else []
 
     def append_slates(self, slates: Sequence[Slate], n_erasures: int | None = None) -> Appended:
         """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate.
@@ -335,14 +338,14 @@ class SqlRecords:
         return self._commits.run(write, patience_seconds)
 
     def _append_groups(
-        self, connection: Connection, given: Sequence[Sequence[EventTable]]
+        self, connection: Connection, given: Sequence[tuple[EventTable, Sequence[int]]]
     ) -> Sequence[Sequence[Appended]]:
         """Store the groups of all callers that wait as if one had brought them; what became of each caller's."""
-        prepared = prepare_events([events for groups in given for events in groups])
+        prepared = prepare_events([events for events, _ in given], [n for _, n_each in given for n in n_each])
         ledger = Ledger.read(connection)
         appended = iter(self._writer.append(connection, ledger, prepared))
         ledger.write(connection)
-        return [list(islice(appended, len(groups))) for groups in given]
+        return [list(islice(appended, len(n_each))) for _, n_each in given]
 
     def _append_contents(
         self, table: Table, given: UserTable | DocumentTable, checkpoint: Checkpoint | None

@@ -77,7 +77,8 @@ def play(records: SqlRecords, model: Model, kind: str, given: list) -> None:
             appended = records.append_events(EventTable.from_rows(given))
         assert (appended.n_new, appended.n_duplicate, appended.n_waiting) == model.append_events(given)
     elif kind == "groups":
-        told = records.append_event_groups([EventTable.from_rows(group) for group in given])
+        together = EventTable.from_rows([event for group in given for event in group])
+        told = records.append_event_groups(together, [len(group) for group in given])
         counted = [(appended.n_new, appended.n_duplicate, appended.n_waiting) for appended in told]
         assert counted == [model.append_events(group) for group in given]
     elif kind == "items":

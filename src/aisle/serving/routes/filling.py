@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from aisle import wire
 from aisle.contracts import Appended
-from aisle.domain import DocumentTable, EventTable, ItemTable, Refusal, UserTable
+from aisle.domain import DocumentTable, Event, EventTable, ItemTable, Refusal, UserTable
 from aisle.ingest import accept_records
 from aisle.ingest.cleaning import AnyTable, CleaningConfig
 from aisle.serving import acceptance
@@ -33,6 +33,8 @@ router = APIRouter(prefix="/v1", tags=["Filling"])
 
 SMALL_BYTES = 4_096
 """A body up to this size is read at once; a larger one beside the event loop."""
+FEW_ROWS = 20
+"""So many events are handed on as they are; a table of their own would cost more than reading them."""
 NOTHING = Appended(0, 0)
 
 
@@ -40,7 +42,8 @@ NOTHING = Appended(0, 0)
 class Read:
     """What a body held."""
 
-    table: AnyTable
+    table: AnyTable | Sequence[Event]
+    """A table, or a few events as they are."""
     refusals: Sequence[Refusal]
     n_left_out: int = 0
 
@@ -80,7 +83,7 @@ async def add_events(request: Request) -> Response:
         read = await serving.answering.run_aside(_read_events, body, query.format, serving.shop)
     appended = NOTHING
     if len(read.table):
-        assert isinstance(read.table, EventTable)
+        assert isinstance(read.table, EventTable | Sequence)
         appended = await serving.intake.add(read.table)
     serving.metrics.took_in("new", appended.n_new)
     serving.metrics.took_in("duplicate", appended.n_duplicate)
@@ -167,7 +170,8 @@ def _read_events(body: bytes, form: str, shop: Shop) -> Read:
     if found != "aisle":
         return _foreign(records, EVENT_FORMS, found, shop)
     accepted = acceptance.accept(records, wire.Event, acceptance.events(shop.clock, _cleaning(shop)))
-    return Read(EventTable.from_rows(dict.fromkeys(accepted.rows)), accepted.refusals)
+    distinct = list(dict.fromkeys(accepted.rows))
+    return Read(distinct if len(distinct) <= FEW_ROWS else EventTable.from_rows(distinct), accepted.refusals)
 
 
 def _read_items(body: bytes, form: str, shop: Shop) -> Read:

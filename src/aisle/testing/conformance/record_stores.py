@@ -73,7 +73,7 @@ def _starts_empty(name: str, store: RecordStore) -> None:
         changes = store.changes_since(0)
         promise.require(changes.is_complete and not len(changes.items) and not len(changes.events), "it has changes")
         promise.require(store.append_events(EventTable.empty()).n_new == 0, "no event was counted as new")
-        promise.require(store.append_event_groups([]) == [], "no group gave something")
+        promise.require(store.append_event_groups(EventTable.empty(), []) == [], "no group gave something")
         promise.require(store.read_slates(0) == (0, []), "it has slates")
         promise.require(list(store.read_slate_events()) == [], "it has events of slates")
 
@@ -216,7 +216,8 @@ def _keeps_groups(name: str, store: RecordStore, shop: TinyShop) -> None:
         n_before = store.counts()["events"]
         fresh = [Event("dan", EventType.VIEW, NOW_MS, f"group-item-{n}", event_id=f"group-{n}") for n in range(3)]
         groups = [[*fresh[:2], shop.events[0]], [], [*fresh[1:], fresh[2]]]
-        told = store.append_event_groups([EventTable.from_rows(group) for group in groups])
+        together = EventTable.from_rows([event for group in groups for event in group])
+        told = store.append_event_groups(together, [len(group) for group in groups])
         counted = [(appended.n_new, appended.n_duplicate, appended.n_waiting) for appended in told]
         promise.require(counted == [(2, 1, 2), (0, 0, 0), (1, 2, 1)], f"it says {counted}")
         promise.require(store.counts()["events"] == n_before + 3, f"{store.counts()['events'] - n_before} were stored")
