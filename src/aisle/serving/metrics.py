@@ -7,6 +7,7 @@ multi-process mode, which must be chosen before that package is imported: see ``
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -18,6 +19,10 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from aisle.errors import AisleError
+
+log = logging.getLogger("aisle.serving")
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SAMPLE_SECONDS = 5.0
@@ -127,9 +132,12 @@ class Metrics:
         self._observers.append(observe)
 
     def text(self) -> bytes:
-        """All numbers in Prometheus's text form."""
+        """All numbers in Prometheus's text form; while something is broken, those that can still be had."""
         for observe in self._observers:
-            observe()
+            try:
+                observe()
+            except AisleError as error:
+                log.warning("some gauges are not of now: %s", error)
         return generate_latest(self._all())
 
     def totals(self) -> Totals:

@@ -112,10 +112,12 @@ def open_keys(shop: Shop) -> Keys | None:
 def note_state(serving: Serving) -> None:
     """Tell the metrics how this process stands."""
     live = serving.shop.live
+    in_service = live.stages.lineup.versions
     trained = {
-        name: found[1].created_ms
-        for name, spec in serving.shop.specs.items()
-        if (found := spec.artifacts.current(name)) is not None
+        name: manifest.created_ms
+        for name, artifacts in serving.shop.versions_of.items()
+        for manifest in artifacts.versions(name)
+        if manifest.version == in_service.get(name)
     }
     waiting = {"questions": serving.answering.n_inside, "events": serving.intake.n_waiting}
     lag = serving.shop.records.counts()["seq"] - live.follower.seq
