@@ -21,7 +21,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service.real_server import RealServer, Senders, event, served, wait_until
+from tests.service.real_server import RealServer, Senders, event, served, stored_event_ids, wait_until
 from tests.service.tiny_server import problem
 
 LOCKED_SECONDS = 3.0
@@ -174,8 +174,6 @@ def total(text: str, name: str, **labels: str) -> float:
 
 def assert_stored_once(folder: Path, event_ids: list[str]) -> None:
     """All of these events are in the database, each once."""
-    reading = sqlite3.connect(f"file:{folder / 'shop.db'}?mode=ro", uri=True)
-    stored = Counter(event_id for (event_id,) in reading.execute("SELECT event_id FROM events"))
-    reading.close()
+    stored = Counter(stored_event_ids(folder))
     assert set(event_ids) <= stored.keys()
-    assert max(count for event_id, count in stored.items() if event_id is not None) == 1
+    assert max(stored.values()) == 1
