@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 _KEYS_A_QUERY = 1_000
-SLATE_PATIENCE_SECONDS = 0.25
+SLATE_PATIENCE_SECONDS = 0.8
 """How long writing down a list waits for other writers: somebody waits for the list meanwhile."""
 JOINED_EVENTS = 200
 """An append of at most so many events is stored together with those of others who wait."""

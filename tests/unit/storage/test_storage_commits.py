@@ -289,11 +289,13 @@ def test_events_of_waiting_callers_are_stored_together_and_told_apart(tmp_path: 
     def view(event_id: str) -> Event:
         return Event("u", EventType.VIEW, 1, "a", event_id=event_id)
 
-    given = [[EventTable.from_rows([view("shared"), view(f"own {n}")])] for n in range(4)]
+    given = [(EventTable.from_rows([view("shared"), view(f"own {n}")]), [2]) for n in range(4)]
     together = records._append_groups
     calls: list[int] = []
 
-    def counted(connection: Connection, waiting: Sequence[Sequence[EventTable]]) -> Sequence[Sequence[Appended]]:
+    def counted(
+        connection: Connection, waiting: Sequence[tuple[EventTable, Sequence[int]]]
+    ) -> Sequence[Sequence[Appended]]:
         calls.append(len(waiting))
         return together(connection, waiting)
 
