@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _KEYS_A_QUERY = 1_000
 SLATE_PATIENCE_SECONDS = 0.8
-"""How long writing down a list waits for other writers: somebody waits for the list meanwhile."""
+"""How long writing down lists waits for other writers before it is tried again later."""
 JOINED_EVENTS = 200
 """An append of at most so many events is stored together with those of others who wait."""
 _FEW_USERS = 100
