@@ -191,3 +191,7 @@ def test_every_command_has_a_help_text_with_an_example_or_a_reason(run):
     ):
         assert command in top
         assert len(run(command, "--help").stdout.splitlines()) > 8
+
+
+def test_the_help_of_serve_keeps_its_words_in_brackets(run):
+    assert "[serving] in the shop's aisle.toml" in " ".join(run("serve", "--help").stdout.split())
