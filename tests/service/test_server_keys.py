@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from aisle.errors import UnavailableError
 from aisle.serving.keys import FRESH_SECONDS, ROLES, Keys, add_key
 from aisle.serving.logs import JsonLines
+from aisle.serving.metrics import Metrics
 from aisle.settings import ServingConfig
 from aisle.shop import Shop
 from aisle.storage.keys import SqlKeys
@@ -182,6 +184,19 @@ def test_metrics_count_requests_stages_and_events(trained_folder, tmp_path) -> N
     assert 'aisle_events_total{outcome="duplicate"} 1.0' in text
     assert 'aisle_events_total{outcome="refused"} 1.0' in text
     assert 'aisle_answer_seconds_count{placement="recommended-for-you"} 1.0' in text
+
+
+def test_metrics_are_told_though_the_state_of_the_process_cannot_be_observed(caplog) -> None:
+    metrics = Metrics()
+    metrics.requested("/v1/search", "POST", 200, 0.01)
+
+    def unobservable() -> None:
+        raise UnavailableError("the database cannot be used now")
+
+    metrics.before_telling(unobservable)
+
+    assert 'aisle_requests_total{method="POST",route="/v1/search",status="200"} 1.0' in metrics.text().decode()
+    assert "the database cannot be used now" in caplog.text
 
 
 def _bearer(token: str | None) -> dict[str, str]:
