@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -48,6 +49,8 @@ def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: 
         serving = Serving(shop, config, keys, metrics, EventIntake(shop), answering, is_ready=False)
         shop.load()
         shop.follow(config.follow_ms / 1000)
+        gc.collect()
+        gc.freeze()  # what was loaded stays: looking through it again and again would halt every answer
         metrics.before_telling(lambda: note_state(serving))
         metrics.keep_history()
         try:
