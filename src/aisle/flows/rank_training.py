@@ -27,7 +27,7 @@ from aisle.settings import Config
 HELD_OUT_SHARE = 0.2
 """Of the lists, the latest: what the gate judges on."""
 MAX_LISTS = 100_000
-"""The latest lists that are learned from; about 10 MB a thousand."""
+"""The latest lists that are learned from; a thousand of 20 slots and 86 features take 7 MB."""
 LEAST_LISTS = 200
 """A placement with fewer shown lists than this is not ranked by what was learned elsewhere."""
 LISTS_OF = "n_lists."

@@ -74,7 +74,7 @@ class ClickAndPurchase:
 class LogisticRanker:
     """Logistic regressions over standardised features and indicators of what is unknown.
 
-    The place in the list is a feature in learning and left out in predicting. Cost: about 0.1 ms for 200 candidates.
+    The place in the list is a feature in learning and left out in predicting.
     """
 
     Config = LogisticConfig

@@ -45,7 +45,7 @@ class StatisticsConfig(Config):
 class ItemStatistics:
     """Live counts and prices, and candidates described with them. Implements ``contracts.Statistics``.
 
-    Cost: O(1) an event; describing takes about 0.6 ms a request and 2 microseconds a candidate; about 150 bytes an
+    Cost: O(1) an event; describing 200 candidates takes about 1 ms, 400 about 1.3 ms; about 150 bytes an
     item.
     """
 
