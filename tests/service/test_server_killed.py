@@ -21,6 +21,15 @@ from aisle.shop import Shop
 from tests.service.real_server import RealServer, Senders, event, served, stored_event_ids, wait_until
 
 ROUNDS = 10
+QUICK = """
+from aisle.testing.hashed_words import HashedWords
+
+
+class Quick(HashedWords):
+    @classmethod
+    def from_config(cls, config, *, progress):
+        return cls()
+"""
 
 
 @pytest.fixture
@@ -29,12 +38,18 @@ def folder(trained_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def plain_folder(tmp_path: Path) -> Path:
-    """A shop that is loaded quickly: one item, nothing trained."""
-    folder = tmp_path / "plain"
-    with Shop(init(folder)) as shop:
+def plain_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shop that is loaded quickly: one item, nothing trained, an encoder without a model, brought by a plug-in."""
+    plug_in = tmp_path / "quick-1.dist-info"
+    plug_in.mkdir()
+    (plug_in / "METADATA").write_text("Metadata-Version: 2.1\nName: quick\nVersion: 1\n")
+    (plug_in / "entry_points.txt").write_text("[aisle.encoders]\nquick = quick:Quick\n")
+    (tmp_path / "quick.py").write_text(QUICK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    folder = init(tmp_path / "plain", toml='[encoder]\nkind = "quick"\n')
+    with Shop(folder) as shop:
         shop.add_items([Item("kettle", (ItemText("en", "Kettle"),))])
-    return folder
+    return folder.root
 
 
 @pytest.mark.timeout(300)
