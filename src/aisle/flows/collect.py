@@ -236,7 +236,7 @@ class Following:
     """A thread that keeps a process up with the others until ``stop``.
 
     It takes in what is new whenever it is nudged and at least every ``every_seconds``, and looks as often for what else
-    changed. Much in a short time is taken in together, in at most a tenth of the thread's time. Errors do not end it:
+    changed. Much in a short time is taken in together, in at most a fifth of the thread's time. Errors do not end it:
     each is logged once and tried again.
     """
 
@@ -270,7 +270,7 @@ class Following:
             if start >= next_look:
                 self._try("look for new versions", self._look)
                 next_look = start + self._every_seconds
-            self._end.wait(max(LEAST_PAUSE_SECONDS, 9 * took_seconds))
+            self._end.wait(max(LEAST_PAUSE_SECONDS, 4 * took_seconds))
             self._news.wait(max(next_look - time.monotonic(), 0.0))
 
     def _try(self, what: str, work: Callable[[], object]) -> None:
