@@ -66,7 +66,7 @@ from aisle.wiring import (
 ANYTHING = Filters()
 ANYWHERE = Context()
 
-PATIENCE_SECONDS = 0.25
+PATIENCE_SECONDS = 1.0
 """How long an answer waits to know of what was acknowledged before it; only large imports under way take longer."""
 
 log = logging.getLogger("aisle.shop")

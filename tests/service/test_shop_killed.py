@@ -17,6 +17,7 @@ from aisle.folder import init
 from aisle.shop import Shop
 from aisle.testing import tiny_shop
 from aisle.testing.tiny import DAY_MS, FIRST_DAY_MS
+from tests.flows.conftest import init_without_chance
 
 WRITER = """
 import itertools, os, sys, threading
@@ -99,7 +100,7 @@ def test_an_import_killed_ten_times_loads_every_row_once(tmp_path, events_file):
 def test_a_training_killed_ten_times_leaves_whole_models(tmp_path):
     tiny = tiny_shop()
     folder = tmp_path / "shop"
-    with Shop(init(folder), clock=tiny.clock) as shop:
+    with Shop(init_without_chance(folder), clock=tiny.clock) as shop:
         shop.add_items(tiny.items)
         shop.add_events(tiny.events)
         shop.train()

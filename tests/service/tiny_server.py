@@ -14,7 +14,6 @@ import httpx
 import uvicorn
 from starlette.testclient import TestClient
 
-from aisle.folder import init
 from aisle.serving.answering import Answering
 from aisle.serving.app import create_app
 from aisle.serving.context import Serving
@@ -23,11 +22,12 @@ from aisle.serving.metrics import Metrics
 from aisle.shop import Shop
 from aisle.testing import tiny_shop
 from aisle.testing.tiny import TinyShop
+from tests.flows.conftest import init_without_chance
 
 
 def fill(folder: Path, tiny: TinyShop, *, is_trained: bool = True) -> Path:
     """A shop folder that holds the tiny shop."""
-    with Shop(init(folder), clock=tiny.clock) as shop:
+    with Shop(init_without_chance(folder), clock=tiny.clock) as shop:
         shop.add_items(tiny.items)
         shop.add_users(tiny.users)
         shop.add_documents(tiny.documents)
