@@ -85,7 +85,7 @@ class Mix:
             "time_ms": now_ms(),
             "item_id": item_id,
         }
-        return post(kind, "/v1/events", {"events": [event]})
+        return post(kind, "/v1/events", event)
 
     def _any(self, values: Sequence[str]) -> str:
         return values[int(self.rng.integers(len(values)))]
@@ -249,9 +249,14 @@ def while_training(root: Path, port: int, rate: float, seconds: float, mix: Mix)
 
 
 def models(port: int) -> dict[str, str]:
-    """Version in service of every part."""
+    """The current version of every model."""
     answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", timeout=30).json()
-    return {str(model["name"]): str(model["version"]) for model in answer["models"]}
+    return {
+        str(model["name"]): str(version["version"])
+        for model in answer["models"]
+        for version in model["versions"]
+        if version["is_current"]
+    }
 
 
 def bare(folder: Path, body: bytes, seconds: float, run: Run) -> Numbers:
