@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -24,21 +22,13 @@ from aisle.shop import Shop, now_ms
 from aisle.simulation import simulate
 from benchmarks.load import Call, Numbers, closed
 from benchmarks.result import Run
-from benchmarks.serving import fill_and_train, free_port, post, serving, until_today, wait_until_up
+from benchmarks.serving import N_CONNECTIONS, bare, fill_and_train, post, serving, until_today
 
 PROTOCOL = (
     "simulated shop; server and generator on the same cores; closed loop, 16 connections, one event a request, "
     "answered once it is on the disk; visible: time from sending an event until the first answer that "
     "shows its item among what was recently viewed, asked again and again; milliseconds"
 )
-N_CONNECTIONS = 16
-_BARE = """
-from fastapi import FastAPI
-app = FastAPI()
-@app.post("/")
-async def bare(body: dict) -> dict:
-    return {"n_new": 1}
-"""
 
 
 def main() -> None:
@@ -70,7 +60,7 @@ def main() -> None:
         with serving(root, max(2, arguments.workers), run) as (port, _):
             numbers |= visible(port, item_ids, arguments.looks, "across_workers")
             run.say(f"visible across workers: {numbers}")
-        run.finish(numbers, {"bare_fastapi": bare(Path(folder), lambda: next(calls), arguments.seconds, run)})
+        run.finish(numbers, {"bare_fastapi": bare(Path(folder), lambda: to_root(next(calls)), arguments.seconds, run)})
 
 
 def events(item_ids: list[str]) -> Iterator[Call]:
@@ -80,6 +70,11 @@ def events(item_ids: list[str]) -> Iterator[Call]:
     for number in itertools.count():
         user, item = int(rng.integers(2_000)), int(rng.integers(len(item_ids)))
         yield post("event", "/v1/events", look(f"benchmark-{started}-{number}", f"visitor-{user}", item_ids[item]))
+
+
+def to_root(call: Call) -> Call:
+    """The same request to the bare endpoint, which stands at the root."""
+    return Call(call.kind, call.raw.replace(b"POST /v1/events ", b"POST / ", 1))
 
 
 def look(event_id: str, user_id: str, item_id: str) -> dict[str, object]:
@@ -107,27 +102,6 @@ def visible(port: int, item_ids: list[str], n: int, name: str) -> Numbers:
 
 def _shows(answer: dict[str, list[dict[str, object]]], item_id: str) -> bool:
     return any(item["item_id"] == item_id for item in answer["items"])
-
-
-def bare(folder: Path, next_call: Callable[[], Call], seconds: float, run: Run) -> Numbers:
-    """The floor: FastAPI under uvicorn that takes the same bodies and stores nothing."""
-    (folder / "bare.py").write_text(_BARE, encoding="utf-8")
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "bare:app", "--port", str(port), "--log-level", "warning"]
-    with subprocess.Popen([*command, "--app-dir", str(folder)]) as server:
-        try:
-            wait_until_up(port)
-
-            def to_root() -> Call:
-                call = next_call()
-                return Call(call.kind, call.raw.replace(b"POST /v1/events ", b"POST / ", 1))
-
-            heard = asyncio.run(closed(port, N_CONNECTIONS, seconds, to_root)).numbers()
-        finally:
-            server.terminate()
-            server.wait(30)
-    run.say(f"bare endpoint: {heard}")
-    return heard
 
 
 if __name__ == "__main__":

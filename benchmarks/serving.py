@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -109,7 +109,7 @@ def main() -> None:
             fill_and_train(root, world, run)
         system = served(root, mix, arguments.workers, arguments.seconds, arguments.minutes, run)
         body = mix.of_kind("search").raw.split(b"\r\n\r\n", 1)[1]
-        peers = {"bare_fastapi": bare(Path(folder), body, arguments.seconds, run)}
+        peers = {"bare_fastapi": bare(Path(folder), lambda: Call.post("bare", "/", body), arguments.seconds, run)}
         peers |= pieces(root, mix, run)
         run.finish(system, peers)
 
@@ -158,7 +158,7 @@ def serving(root: Path, workers: int, run: Run) -> Iterator[tuple[int, psutil.Pr
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            wait_until_ready(port, server)
+            wait_until_answered(f"http://127.0.0.1:{port}/health/ready", server)
             run.say(f"ready after {time.perf_counter() - started:.1f} s")
             yield port, psutil.Process(server.pid)
         finally:
@@ -259,21 +259,21 @@ def models(port: int) -> dict[str, str]:
     }
 
 
-def bare(folder: Path, body: bytes, seconds: float, run: Run) -> Numbers:
-    """The floor: FastAPI under uvicorn answering a constant."""
+def bare(folder: Path, next_call: Callable[[], Call], seconds: float, run: Run) -> Numbers:
+    """The floor: FastAPI under uvicorn that takes the same POST bodies and answers a constant."""
     (folder / "bare.py").write_text(_BARE, encoding="utf-8")
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "bare:app", "--port", str(port), "--log-level", "warning"]
     with subprocess.Popen([*command, "--app-dir", str(folder)]) as server:
         try:
-            wait_until_up(port)
-            heard = asyncio.run(closed(port, N_CONNECTIONS, seconds, lambda: Call.post("bare", "/", body)))
-            alone = asyncio.run(closed(port, 1, seconds / 5, lambda: Call.post("alone", "/", body)))
+            wait_until_answered(f"http://127.0.0.1:{port}/openapi.json", server)
+            heard = asyncio.run(closed(port, N_CONNECTIONS, seconds, next_call)).numbers()
+            alone = asyncio.run(closed(port, 1, seconds / 5, next_call)).numbers()
         finally:
             server.terminate()
             server.wait(30)
-    run.say(f"bare endpoint: {heard.numbers()}")
-    return heard.numbers() | {name: value for name, value in alone.numbers().items() if name.startswith("alone")}
+    run.say(f"bare endpoint: {heard}")
+    return heard | {f"alone_{name}": value for name, value in alone.items() if name.startswith("all")}
 
 
 def pieces(root: Path, mix: Mix, run: Run, n: int = 300) -> dict[str, Numbers]:
@@ -341,31 +341,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_ready(port: int, server: subprocess.Popen[bytes], seconds: float = 300.0) -> None:
-    """Until ``/health/ready`` says so."""
+def wait_until_answered(address: str, server: subprocess.Popen[bytes], seconds: float = 300.0) -> None:
+    """Until ``address`` answers with success; a server that listens not yet, or is not ready yet, is asked again."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if server.poll() is not None:
-            raise SystemExit(f"the server ended with status {server.returncode} before it was ready")
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200:
+            raise SystemExit(f"the server ended with status {server.returncode} before it answered")
+        with suppress(httpx.HTTPError):
+            if httpx.get(address, timeout=5).is_success:
                 return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.2)
-    raise SystemExit("the server was not ready in time")
-
-
-def wait_until_up(port: int, seconds: float = 30.0) -> None:
-    """Until anything answers."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/", timeout=2)
-            return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise SystemExit("nothing listens")
+        time.sleep(0.1)
+    raise SystemExit(f"{address} did not answer in {seconds:.0f} s")
 
 
 if __name__ == "__main__":

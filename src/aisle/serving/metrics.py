@@ -2,7 +2,7 @@
 
 Enters: stages, answers, requests, events as they happen. Leaves: the text of ``/metrics`` and the last hour as samples.
 With a folder, all workers of a server count into files there and each of them tells the sum (prometheus_client's
-multi-process mode, which must be chosen before that package is imported: see ``workers.py``).
+multi-process mode, which must be chosen before that package is imported: see ``supervisor.py``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from aisle.errors import AisleError
+from aisle.serving.supervisor import METRICS_VARIABLE
 
 log = logging.getLogger("aisle.serving")
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 SAMPLE_SECONDS = 5.0
 KEPT_SECONDS = 3600.0
 BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -52,7 +52,7 @@ class Metrics:
     """Counts for one process and tells for all. Implements ``contracts.Meter``; every method may be called anywhere."""
 
     def __init__(self) -> None:
-        self._is_shared = FOLDER_VARIABLE in os.environ
+        self._is_shared = METRICS_VARIABLE in os.environ
         own = self.registry = CollectorRegistry()
         self._stage = Histogram(
             "aisle_stage_seconds",

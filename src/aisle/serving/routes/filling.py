@@ -5,7 +5,7 @@ Every write may be sent again: an event is stored once under its ``event_id``, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,37 +165,43 @@ def _written(read: Read, appended: Appended) -> Response:
 
 
 def _read_events(body: bytes, form: str, shop: Shop) -> Read:
-    records = _records(body, shop)
-    found = form_of(records, EVENT_FORMS) if form == "auto" else form
-    if found != "aisle":
-        return _foreign(records, EVENT_FORMS, found, shop)
-    accepted = acceptance.accept(records, wire.Event, acceptance.events(shop.clock, _cleaning(shop)))
-    distinct = list(dict.fromkeys(accepted.rows))
-    return Read(distinct if len(distinct) <= FEW_ROWS else EventTable.from_rows(distinct), accepted.refusals)
+    def own(records: list[Any]) -> Read:
+        accepted = acceptance.accept(records, wire.Event, acceptance.events(shop.clock, _cleaning(shop)))
+        distinct = list(dict.fromkeys(accepted.rows))
+        return Read(distinct if len(distinct) <= FEW_ROWS else EventTable.from_rows(distinct), accepted.refusals)
+
+    return _own_or_foreign(body, form, EVENT_FORMS, shop, own)
 
 
 def _read_items(body: bytes, form: str, shop: Shop) -> Read:
-    records = _records(body, shop)
-    found = form_of(records, ITEM_FORMS) if form == "auto" else form
-    if found != "aisle":
-        return _foreign(records, ITEM_FORMS, found, shop)
-    accepted = acceptance.accept(records, wire.Item, acceptance.items(_cleaning(shop)))
-    return Read(ItemTable.from_rows({item.item_id: item for item in accepted.rows}.values()), accepted.refusals)
+    def own(records: list[Any]) -> Read:
+        accepted = acceptance.accept(records, wire.Item, acceptance.items(_cleaning(shop)))
+        return Read(ItemTable.from_rows({item.item_id: item for item in accepted.rows}.values()), accepted.refusals)
+
+    return _own_or_foreign(body, form, ITEM_FORMS, shop, own)
 
 
 def _read_users(body: bytes, form: str, shop: Shop) -> Read:
-    records = _records(body, shop)
-    found = form_of(records, USER_FORMS) if form == "auto" else form
-    if found != "aisle":
-        return _foreign(records, USER_FORMS, found, shop)
-    accepted = acceptance.accept(records, wire.User, acceptance.user)
-    return Read(UserTable.from_rows({user.user_id: user for user in accepted.rows}.values()), accepted.refusals)
+    def own(records: list[Any]) -> Read:
+        accepted = acceptance.accept(records, wire.User, acceptance.user)
+        return Read(UserTable.from_rows({user.user_id: user for user in accepted.rows}.values()), accepted.refusals)
+
+    return _own_or_foreign(body, form, USER_FORMS, shop, own)
 
 
 def _read_documents(body: bytes, form: str, shop: Shop) -> Read:
     accepted = acceptance.accept(_records(body, shop), wire.Document, acceptance.document)
     documents = {document.document_id: document for document in accepted.rows}
     return Read(DocumentTable.from_rows(documents.values()), accepted.refusals)
+
+
+def _own_or_foreign(
+    body: bytes, form: str, forms: Mapping[str, str | None], shop: Shop, own: Callable[[list[Any]], Read]
+) -> Read:
+    """Records in our form read by ``own``, those of other systems by their mapping in ``forms``."""
+    records = _records(body, shop)
+    found = form_of(records, forms) if form == "auto" else form
+    return own(records) if found == "aisle" else _foreign(records, forms, found, shop)
 
 
 def _records(body: bytes, shop: Shop) -> list[Any]:
