@@ -31,6 +31,8 @@ from benchmarks.temporary_shop import fill, temporary_shop
 USERS_AT_ONCE = 2_000
 PEER_RIDGE = 50.0
 PEER_DECAY = 0.8
+PLAIN = "diversity = 0.0\nexplore.share = 0.0\n"
+"""What is measured is the order of the sources, without the home list's variety and chance."""
 PROTOCOL = (
     "{split}; full ranking over all items of the items file; history removed; the order within one day is the file's "
     "(sorted by item code there, which helps models of order); fitted on {fitted}; system: source(s) {sources} through "
@@ -103,7 +105,8 @@ def read_question(sequences: Path, test: Path | None, is_validation: bool) -> tu
 def ask_shop(question: Question, items: Path, sources: Sequence[str], settings: str, run: Run) -> list[tuple[str, ...]]:
     """The product's list for each question, best first."""
     names = ", ".join(f'"{source}"' for source in sources)
-    toml = f"[placement.recommended-for-you]\nsources = [{names}]\nbackfill = []\nsize = {max(CUTOFFS)}\n{settings}\n"
+    lists = f"sources = [{names}]\nbackfill = []\nsize = {max(CUTOFFS)}\n"
+    toml = f"[placement.recommended-for-you]\n{lists}{PLAIN}{settings}\n"
     with tempfile.TemporaryDirectory() as folder, temporary_shop(toml, clock=_after_everything) as shop:
         path = Path(folder) / "histories.parquet"
         pl.DataFrame(
