@@ -105,8 +105,8 @@ def read_question(sequences: Path, test: Path | None, is_validation: bool) -> tu
 def ask_shop(question: Question, items: Path, sources: Sequence[str], settings: str, run: Run) -> list[tuple[str, ...]]:
     """The product's list for each question, best first."""
     names = ", ".join(f'"{source}"' for source in sources)
-    lists = f"sources = [{names}]\nbackfill = []\nsize = {max(CUTOFFS)}\n"
-    toml = f"[placement.recommended-for-you]\n{lists}{PLAIN}{settings}\n"
+    placement = f"sources = [{names}]\nbackfill = []\nsize = {max(CUTOFFS)}\n"
+    toml = f"[placement.recommended-for-you]\n{placement}{PLAIN}{settings}\n"
     with tempfile.TemporaryDirectory() as folder, temporary_shop(toml, clock=_after_everything) as shop:
         path = Path(folder) / "histories.parquet"
         pl.DataFrame(
