@@ -390,8 +390,13 @@ class RecordStore(Protocol):
         """A user's profile."""
         ...
 
-    def read_user_events(self, user_ids: Sequence[str], limit: int) -> EventTable:
-        """The last ``limit`` events with an item of each user, oldest first within a user."""
+    def read_user_states(self, user_ids: Sequence[str], n_events: int, n_shown: int) -> list[UserState]:
+        """What each of these users did lately, in their order; an empty state for an unknown one.
+
+        The last ``n_events`` events with an item of the catalogue, and beside them the last ``n_shown`` that only say
+        that it was shown; together oldest first (by time, then arrival). Item rows are the store's. Of a user who was
+        shown a very great deal lately, older events may be missing.
+        """
         ...
 
     def read_waiting_events(self, item_ids: Sequence[str], up_to_seq: int) -> EventTable:

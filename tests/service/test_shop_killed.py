@@ -142,8 +142,8 @@ def test_what_a_killed_writer_was_told_is_stored_is_there_once_and_in_the_answer
             told += child.stdout.read().splitlines(keepends=True)
         acknowledged += [line.strip() for line in told if line.endswith("\n")]
         with Shop.open(folder, clock=tiny.clock) as shop:
-            stored = shop.records.read_user_events(acknowledged, 10)
-            assert stored.frame["user_id"].to_list() == acknowledged
+            stored = shop.records.read_user_states(acknowledged, 10, 10)
+            assert [len(state.item_rows) for state in stored] == [1] * len(acknowledged)
             newest = shop.recommend("recently-viewed", user_id=acknowledged[-1])
             assert (newest.item_ids, newest.degraded) == (("kettle",), ())
             assert shop.recommend("popular").item_ids[0] == "kettle"

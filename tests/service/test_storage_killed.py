@@ -115,8 +115,11 @@ def assert_holds_exactly(records: SqlRecords, position: int) -> None:
     assert (counts["events"], counts["waiting_events"]) == (wanted.height, wanted.height - known.height)
     users = [f"user {n}" for n in range(0, 997, 83)]
     for user_id in users:
-        mine = wanted.filter(user_id=user_id).tail(20)
-        assert records.read_user_events([user_id], 20).frame.equals(mine)
+        mine = wanted.filter(user_id=user_id)
+        assert EventTable.from_rows(records.list_events(user_id=user_id, limit=1_000).rows[::-1]).frame.equals(mine)
+        (state,) = records.read_user_states([user_id], 20, 20)
+        of_known = mine.filter(pl.col("item_id").is_in(known["item_id"].implode())).tail(20)
+        assert state.times_ms.tolist() == of_known["time_ms"].to_list()
 
 
 @pytest.mark.timeout(300)

@@ -3,7 +3,7 @@
 from aisle.domain.candidates import Candidates, allowed_mask, top_candidates
 from aisle.domain.catalogue import NO_VALUE, Catalogue, category_path
 from aisle.domain.documents import Document
-from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, Event, EventType
+from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, SHOWN_TYPES, Event, EventType
 from aisle.domain.explanations import Explanation, Reason, SlotReasons
 from aisle.domain.features import Examples, Features
 from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
@@ -21,6 +21,7 @@ __all__ = [
     "INTEREST_TYPES",
     "NO_VALUE",
     "OUTCOME_NAMES",
+    "SHOWN_TYPES",
     "UNKNOWN_LANGUAGE",
     "Candidates",
     "Catalogue",

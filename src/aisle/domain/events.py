@@ -47,6 +47,9 @@ INTEREST_TYPES: tuple[EventType, ...] = (
 )
 """Types by which a user shows interest in an item (an impression or a refund does not)."""
 
+SHOWN_TYPES: tuple[EventType, ...] = (EventType.IMPRESSION, EventType.VIEW_PROMOTION)
+"""Types that say only that an item was shown."""
+
 
 EARLIEST_MS = 788_918_400_000
 """1995, before which no shop was online: an earlier time is one in seconds, taken for milliseconds."""

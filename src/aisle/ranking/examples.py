@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from aisle.domain import EventTable, EventType, Examples, Features, Slate
+from aisle.domain import SHOWN_TYPES, EventTable, EventType, Examples, Features, Slate
 
 ATTRIBUTION_DAYS = 7.0
 """A response later than this is not laid to the list."""
@@ -20,7 +20,6 @@ _CLOCK_SKEW_MS = 5 * 60_000
 """A response may seem to come this much before its list: the page's clock is not the shop's."""
 _DAY_MS = 86_400_000
 
-SHOWN_TYPES = (EventType.IMPRESSION, EventType.VIEW_PROMOTION)
 BOUGHT_TYPES = (EventType.PURCHASE,)
 CLICK_TYPES = (
     EventType.CLICK,

@@ -1,22 +1,20 @@
 """Events on their way out of the database.
 
-Enters: a connection in a read transaction. Leaves: frames with ``seq`` and the columns of ``EventTable``. What lies in
-the tail (see ``event_writer.py``) is found as well.
+Enters: a connection in a read transaction. Leaves: frames with ``seq`` and the columns of ``EventTable``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Integer, Select, Subquery, bindparam, func, select
+from sqlalchemy import Connection, Integer, Select, bindparam, select
 
 from aisle.domain import EventTable
 from aisle.domain.tables import EVENT_COLUMNS, EVENT_TYPE
-from aisle.storage.ledger import Ledger
-from aisle.storage.schema import events, item_codes, user_codes, user_events
+from aisle.storage.schema import events, item_codes, user_codes
 
 PAGE_ROWS = 50_000
 """Rows fetched at a time; more costs memory (about a kilobyte a row while they are Python objects)."""
@@ -66,48 +64,8 @@ def read_slate_events(connection: Connection, after_seq: int, page_rows: int = P
             return
 
 
-def last_events(connection: Connection, codes: Sequence[int], limit: int, ledger: Ledger) -> pl.DataFrame:
-    """The last ``limit`` events with an item of each user in ``codes``, with ``seq``, in no particular order."""
-    if len(codes) == 1:
-        found = read_events(connection, _LAST_OF_ONE, {"user_code": codes[0], "n_events": limit})
-    else:
-        found = read_events(connection, _LAST_OF_MANY, {"user_codes": codes, "n_events": limit})
-    if ledger.indexed_seq == ledger.seq:
-        return found
-    late = read_events(connection, _IN_TAIL, {"user_codes": codes, "indexed_seq": ledger.indexed_seq})
-    newest_last = pl.concat([found, late]).sort("time_ms", "seq")
-    return newest_last.filter(pl.int_range(pl.len()).reverse().over("user_id") < limit)
-
-
-def _newest_of_one() -> Subquery:
-    """Reads only as many entries as are wanted, however long the user's history is."""
-    mine = select(user_events.c.seq).where(user_events.c.user_code == bindparam("user_code"))
-    newest_first = (user_events.c.time_ms.desc(), user_events.c.seq.desc())
-    return mine.order_by(*newest_first).limit(bindparam("n_events", type_=Integer)).subquery()
-
-
-def _newest_of_many() -> Subquery:
-    """Reads all entries of the users, in one go."""
-    newest_first = (user_events.c.time_ms.desc(), user_events.c.seq.desc())
-    place = func.row_number().over(partition_by=user_events.c.user_code, order_by=newest_first)
-    of_users = user_events.c.user_code.in_(bindparam("user_codes", expanding=True))
-    ranked = select(user_events.c.seq, place.label("place")).where(of_users).subquery()
-    return select(ranked.c.seq).where(ranked.c.place <= bindparam("n_events")).subquery()
-
-
-def _last(newest: Subquery) -> Select[Any]:
-    return EVENTS.join(newest, newest.c.seq == events.c.seq)
-
-
 _OF_SLATES = (
     EVENTS.where(events.c.seq > bindparam("after_seq"), events.c.slate_id.is_not(None), events.c.is_suspect.is_(False))
     .order_by(events.c.seq)
     .limit(bindparam("n_rows", type_=Integer))
-)
-_LAST_OF_ONE = _last(_newest_of_one())
-_LAST_OF_MANY = _last(_newest_of_many())
-_IN_TAIL = EVENTS.where(
-    events.c.seq > bindparam("indexed_seq"),
-    events.c.item_code.is_not(None),
-    events.c.user_code.in_(bindparam("user_codes", expanding=True)),
 )

@@ -11,24 +11,23 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-import polars as pl
-
 from aisle.contracts import RecordStore
-from aisle.domain import NO_VALUE, Catalogue, EventTable, UserState
+from aisle.domain import Catalogue, EventTable, UserState
 
-KEPT_USERS = 50_000
+KEPT_USERS = 20_000
 """States held in memory; each costs about 17 bytes an event and 600 bytes more."""
 EVENTS_A_USER = 500
 """Latest events in a state. Raising it remembers longer what was seen or bought; reading a user takes longer."""
+SHOWN_A_USER = 200
+"""Latest impressions beside them."""
 _USERS_A_READ = 5_000
 
 
 class LiveStates:
     """``contracts.StateStore`` over a record store of this process.
 
-    ``catalogue`` turns item ids into rows; it must already hold an item when its events are recorded. Events of items
-    it does not know are left out; ``record`` them again when the item arrives.
+    ``catalogue`` numbers items as the store does and must already hold an item when its events are recorded. Events of
+    items that it does not hold are left out; ``record`` them again when the item arrives.
     """
 
     def __init__(
@@ -38,11 +37,13 @@ class LiveStates:
         *,
         kept_users: int = KEPT_USERS,
         events_a_user: int = EVENTS_A_USER,
+        shown_a_user: int = SHOWN_A_USER,
     ) -> None:
         self._records = records
         self._catalogue = catalogue
         self._kept_users = kept_users
         self._events_a_user = events_a_user
+        self._shown_a_user = shown_a_user
         self._states: OrderedDict[str, UserState] = OrderedDict()
         self._outdated_by_read: list[set[str]] = []
         """For each read of the record store under way, the users who did something meanwhile."""
@@ -93,11 +94,10 @@ class LiveStates:
         with self._lock:
             self._outdated_by_read.append(outdated)
             n_clearings = self._n_clearings
-        loaded = {user_id: UserState.empty(user_id) for user_id in user_ids}
         kept: dict[str, UserState] = {}
         try:
-            loaded.update(states_of(self._records.read_user_events(user_ids, self._events_a_user), self._catalogue))
-            kept = loaded
+            found = self._records.read_user_states(user_ids, self._events_a_user, self._shown_a_user)
+            kept = loaded = {user_id: self._known(state) for user_id, state in zip(user_ids, found, strict=True)}
         finally:
             with self._lock:
                 self._outdated_by_read = [other for other in self._outdated_by_read if other is not outdated]
@@ -107,26 +107,9 @@ class LiveStates:
                     self._states.popitem(last=False)
         return loaded
 
-
-def states_of(events: EventTable, catalogue: Catalogue) -> dict[str, UserState]:
-    """The state of each user in ``events``, which are in order within a user; unknown items are left out."""
-    frame = events.frame
-    item_ids = frame["item_id"].unique()
-    rows = pl.DataFrame({"item_id": item_ids, "item_row": catalogue.rows(item_ids.to_list())})
-    known = frame.select("user_id", "type", "time_ms", "item_id").join(rows, on="item_id", maintain_order="left")
-    known = known.filter(pl.col("item_row") != NO_VALUE)
-    if not known.height:
-        return {}
-    runs = known.select(pl.col("user_id").rle()).unnest("user_id")
-    ends = runs["len"].cum_sum().to_list()
-    item_rows = known["item_row"].to_numpy().astype(np.int64)
-    types = known["type"].to_physical().to_numpy().astype(np.uint8)
-    times = known["time_ms"].to_numpy()
-    states: dict[str, UserState] = {}
-    start = 0
-    for user_id, end in zip(runs["value"].to_list(), ends, strict=True):
-        states[user_id] = UserState(
-            user_id, item_rows[start:end].copy(), types[start:end].copy(), times[start:end].copy()
-        )
-        start = end
-    return states
+    def _known(self, state: UserState) -> UserState:
+        """Without items that the store has already and the catalogue learns of in a moment."""
+        known = state.item_rows < self._catalogue.n_items
+        if known.all():
+            return state
+        return UserState(state.user_id, state.item_rows[known], state.types[known], state.times_ms[known])

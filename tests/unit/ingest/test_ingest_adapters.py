@@ -210,7 +210,7 @@ def test_gorse_csv(tmp_path: Path, bring_in: Callable[..., ImportReport], record
     )
     report = bring_in(tmp_path / "feedback.csv", "gorse-feedback")
     assert [(refusal.row, refusal.field, refusal.value) for refusal in report.refusals] == [(3, "type", "odd")]
-    assert records.read_user_events(["u1"], 10).frame["type"].to_list() == ["add_to_wishlist", "view_item"]
+    assert [event.type for event in records.list_events(user_id="u1").rows] == ["view_item", "add_to_wishlist"]
 
 
 def test_a_file_of_another_system_is_not_taken_for_gorse(tmp_path: Path, bring_in: Callable[..., ImportReport]) -> None:

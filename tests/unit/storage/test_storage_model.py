@@ -10,7 +10,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aisle.domain import Event, EventTable, EventType, Item, ItemTable, ItemText
+from aisle.domain import EVENT_CODE, Event, EventTable, EventType, Item, ItemTable, ItemText
 from aisle.storage import SqlRecords, event_writer, prepared_events
 
 item_ids = st.sampled_from("abcd")
@@ -62,9 +62,11 @@ class Model:
         self.items.update(last)
         return n_new, n_changed
 
-    def last_events(self, user_id: str, limit: int) -> list[Event]:
-        mine = [event for event in self.events if event.user_id == user_id]
-        return sorted(mine, key=lambda event: event.time_ms)[-limit:]
+    def last_events(self, user_id: str, limit: int) -> list[tuple[int, int, int]]:
+        row_of = {item_id: row for row, item_id in enumerate(self.items)}
+        mine = [event for event in self.events if event.user_id == user_id and event.item_id in row_of]
+        latest = sorted(mine, key=lambda event: event.time_ms)[-limit:]
+        return [(row_of[str(event.item_id)], EVENT_CODE[event.type], event.time_ms) for event in latest]
 
 
 def play(records: SqlRecords, model: Model, kind: str, given: list) -> None:
@@ -110,7 +112,9 @@ def check(records: SqlRecords, model: Model, limit: int) -> None:
     assert list(changes.events.rows()) == model.events
     assert {item.item_id: item for item in changes.items.rows()} == model.items
     for user_id in "uvw":
-        assert list(records.read_user_events([user_id], limit).rows()) == model.last_events(user_id, limit)
+        (state,) = records.read_user_states([user_id], limit, limit)
+        found = zip(state.item_rows.tolist(), state.types.tolist(), state.times_ms.tolist(), strict=True)
+        assert list(found) == model.last_events(user_id, limit)
         mine = [event for event in model.events if event.user_id == user_id]
         assert list(records.list_events(user_id=user_id).rows) == mine[::-1]
     known = [event for event in model.events if event.item_id in model.items]

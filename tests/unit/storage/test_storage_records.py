@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -175,7 +175,15 @@ def test_events_of_unknown_items_wait_and_are_read_when_the_item_arrives(records
     assert records.snapshot().interactions["time_ms"].to_list() == [1, 3, 9]
 
 
+def last(records: SqlRecords, user_ids: Sequence[str], n_events: int, n_shown: int = 0) -> list[list[int]]:
+    """Item rows of the states of users."""
+    states = records.read_user_states(user_ids, n_events, n_shown)
+    assert [state.user_id for state in states] == list(user_ids)
+    return [state.item_rows.tolist() for state in states]
+
+
 def test_a_users_last_events_come_oldest_first_by_time_and_then_arrival(records: SqlRecords) -> None:
+    records.append_items(items(*map(item, "abcde")))
     records.append_events(
         events(
             view("u", "a", 30),
@@ -184,38 +192,45 @@ def test_a_users_last_events_come_oldest_first_by_time_and_then_arrival(records:
             view("v", "c", 5),
             view("u", "d", 30),
             view("u", "e", 20),
+            view("u", "has not come yet", 50),
         )
     )
 
-    found = list(records.read_user_events(["v", "u", "nobody", "v"], 3).rows())
+    assert last(records, ["v", "u", "nobody", "v"], 3) == [[2], [4, 0, 3], [], [2]]
 
-    assert [(event.user_id, event.item_id) for event in found] == [("v", "c"), ("u", "e"), ("u", "a"), ("u", "d")]
+
+def test_what_a_user_was_shown_does_not_push_out_what_he_did(records: SqlRecords) -> None:
+    records.append_items(items(*map(item, "abc")))
+    shown = [Event("u", EventType.IMPRESSION, time_ms, "c") for time_ms in range(10, 30)]
+    records.append_events(events(view("u", "a", 1), view("u", "b", 2), *shown, view("u", "a", 31)))
+
+    (state,) = records.read_user_states(["u"], 2, 3)
+
+    assert state.item_rows.tolist() == [1, 2, 2, 2, 0]
+    assert state.times_ms.tolist() == [2, 27, 28, 29, 31]
 
 
 def test_events_in_the_tail_of_a_bulk_import_are_found_like_all_others(
     records: SqlRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    records.append_items(items(*map(item, "abcde")))
     records.append_events(events(view("u", "a", 1), view("u", "b", 5)))
     monkeypatch.setattr(event_writer, "SMALL_APPEND", 0)
     bulk = events(view("u", "c", 3), view("u", "d", 9), view("v", "e", 4))
     records.append_events(bulk)
 
-    def last(user_id: str, limit: int) -> list[str | None]:
-        return [event.item_id for event in records.read_user_events([user_id], limit).rows()]
-
-    assert last("u", 3) == ["c", "b", "d"]
-    assert last("v", 3) == ["e"]
+    assert last(records, ["u", "v"], 3) == [[2, 1, 3], [4]]
     assert records.append_events(bulk).n_duplicate == 3
     assert records.append_events(events(view("u", "a", 1))).n_duplicate == 1
 
 
 def test_many_users_are_read_in_one_go(records: SqlRecords) -> None:
+    records.append_items(items(*(item(f"i{n}") for n in range(4500))))
     records.append_events(events(*(view(f"u{n % 1500}", f"i{n}", n) for n in range(4500))))
 
-    found = records.read_user_events([f"u{n}" for n in reversed(range(1500))], 2)
+    found = last(records, [f"u{n}" for n in reversed(range(1500))], 2)
 
-    assert len(found) == 3000
-    assert found.frame["item_id"].to_list()[:4] == ["i2999", "i4499", "i2998", "i4498"]
+    assert (len(found), found[:2]) == (1500, [[2999, 4499], [2998, 4498]])
 
 
 def test_the_change_feed_gives_every_change_once_and_in_order(records: SqlRecords) -> None:
@@ -272,7 +287,8 @@ def test_erasing_a_user_leaves_nothing_of_him(records: SqlRecords, tmp_path: Pat
 
     assert n_rows == 5  # profile, two events, one of them waiting, one slate
     assert records.read_user(secret) is None
-    assert len(records.read_user_events([secret], 10)) == 0
+    assert last(records, [secret], 10) == [[]]
+    assert records.list_events(user_id=secret).rows == []
     assert records.counts()["waiting_events"] == 0
     assert records.snapshot().user_ids == ["other"]
     slate = records.read_slate("s1")
@@ -285,13 +301,14 @@ def test_erasing_a_user_leaves_nothing_of_him(records: SqlRecords, tmp_path: Pat
 
 
 def test_an_erased_user_who_returns_starts_anew(records: SqlRecords) -> None:
+    records.append_items(items(item("a")))
     records.append_events(events(view("u", "a", 1), view("v", "a", 2)))
     records.erase_user("u")
 
     again = records.append_events(events(view("u", "a", 1)))
 
     assert (again.n_new, again.n_duplicate) == (1, 0)
-    assert [event.user_id for event in records.read_user_events(["u", "v"], 5).rows()] == ["u", "v"]
+    assert last(records, ["u", "v"], 5) == [[0], [0]]
 
 
 def test_a_closed_store_opens_again_with_everything(tmp_path: Path) -> None:
@@ -309,14 +326,14 @@ def test_a_closed_store_opens_again_with_everything(tmp_path: Path) -> None:
 
 def test_two_stores_on_one_file_see_and_continue_each_others_work(tmp_path: Path) -> None:
     one, two = SqlRecords.open(tmp_path / "shop.db"), SqlRecords.open(tmp_path / "shop.db")
-    one.append_items(items(item("a")))
+    one.append_items(items(item("a"), item("b")))
     one.append_events(events(view("u", "a", 1)))
     two.append_events(events(view("u", "a", 1), view("u", "a", 2)))
     one.erase_user("u")
     appended = two.append_events(events(view("u", "a", 1), view("w", "b", 3)))
 
     assert (appended.n_new, appended.n_duplicate) == (2, 0)
-    assert [event.user_id for event in one.read_user_events(["u", "w"], 5).rows()] == ["u", "w"]
+    assert last(one, ["u", "w"], 5) == [[0], [1]]
     one.close()
     two.close()
 

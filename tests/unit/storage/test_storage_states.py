@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aisle.domain import EVENT_CODE, Catalogue, Event, EventTable, EventType, Item, ItemTable, ItemText
+from aisle.domain import EVENT_CODE, Catalogue, Event, EventTable, EventType, Item, ItemTable, ItemText, UserState
 from aisle.storage import LiveStates, SqlRecords
 
 
@@ -20,8 +20,11 @@ def records(tmp_path: Path) -> Iterator[SqlRecords]:
     store.close()
 
 
-def catalogue(*item_ids: str) -> Catalogue:
-    return Catalogue(ItemTable.from_rows([Item(item_id, (ItemText("en", item_id),)) for item_id in item_ids]))
+def stocked(records: SqlRecords, *item_ids: str) -> Catalogue:
+    """The catalogue of a store that has these items."""
+    table = ItemTable.from_rows([Item(item_id, (ItemText("en", item_id),)) for item_id in item_ids])
+    records.append_items(table)
+    return Catalogue(table)
 
 
 def view(user_id: str, item_id: str, time_ms: int) -> Event:
@@ -41,9 +44,9 @@ class CountingRecords(SqlRecords):
     has_read: threading.Event | None = None
     may_return: threading.Event | None = None
 
-    def read_user_events(self, user_ids: Sequence[str], limit: int) -> EventTable:
+    def read_user_states(self, user_ids: Sequence[str], n_events: int, n_shown: int) -> list[UserState]:
         type(self).reads += 1
-        found = super().read_user_events(user_ids, limit)
+        found = super().read_user_states(user_ids, n_events, n_shown)
         if self.has_read is not None and self.may_return is not None:
             self.has_read.set()
             self.may_return.wait(10)
@@ -51,7 +54,7 @@ class CountingRecords(SqlRecords):
 
 
 def test_a_state_holds_known_items_oldest_first(records: SqlRecords) -> None:
-    states = LiveStates(records, catalogue("a", "b"))
+    states = LiveStates(records, stocked(records, "a", "b"))
     happen(records, states, view("u", "b", 9), view("u", "unknown", 5), view("u", "a", 2))
 
     (state,) = states.read(["u"])
@@ -62,7 +65,7 @@ def test_a_state_holds_known_items_oldest_first(records: SqlRecords) -> None:
 
 
 def test_an_unknown_user_and_nobody_have_empty_states(records: SqlRecords) -> None:
-    states = LiveStates(records, catalogue("a"))
+    states = LiveStates(records, stocked(records, "a"))
 
     unknown, nobody = states.read(["u", None])
 
@@ -71,7 +74,7 @@ def test_an_unknown_user_and_nobody_have_empty_states(records: SqlRecords) -> No
 
 
 def test_what_was_recorded_is_in_the_next_state_once(records: SqlRecords) -> None:
-    states = LiveStates(records, catalogue("a", "b"))
+    states = LiveStates(records, stocked(records, "a", "b"))
     happen(records, states, view("u", "a", 1))
     states.read(["u"])
 
@@ -82,7 +85,7 @@ def test_what_was_recorded_is_in_the_next_state_once(records: SqlRecords) -> Non
 
 
 def test_only_the_latest_events_are_kept(records: SqlRecords) -> None:
-    states = LiveStates(records, catalogue(*"abcde"), events_a_user=2)
+    states = LiveStates(records, stocked(records, *"abcde"), events_a_user=2)
     happen(records, states, *(view("u", item_id, time) for time, item_id in enumerate("abcde")))
 
     assert states.read(["u"])[0].item_rows.tolist() == [3, 4]
@@ -91,7 +94,7 @@ def test_only_the_latest_events_are_kept(records: SqlRecords) -> None:
 def test_many_users_take_one_read_and_then_none(tmp_path: Path) -> None:
     CountingRecords.reads = 0
     records = CountingRecords.open(tmp_path / "shop.db")
-    states = LiveStates(records, catalogue("a"))
+    states = LiveStates(records, stocked(records, "a"))
     happen(records, states, *(view(f"u{n}", "a", n) for n in range(3000)))
     asked = [f"u{n}" for n in range(3000)]
 
@@ -104,7 +107,7 @@ def test_many_users_take_one_read_and_then_none(tmp_path: Path) -> None:
 
 
 def test_more_users_than_are_kept_are_all_answered(records: SqlRecords) -> None:
-    states = LiveStates(records, catalogue("a"), kept_users=3)
+    states = LiveStates(records, stocked(records, "a"), kept_users=3)
     happen(records, states, *(view(f"u{n}", "a", n) for n in range(10)))
 
     assert [state.times_ms.tolist() for state in states.read([f"u{n}" for n in range(10)])] == [[n] for n in range(10)]
@@ -112,7 +115,7 @@ def test_more_users_than_are_kept_are_all_answered(records: SqlRecords) -> None:
 
 
 def test_a_forgotten_user_is_read_anew(records: SqlRecords) -> None:
-    states = LiveStates(records, catalogue("a"))
+    states = LiveStates(records, stocked(records, "a"))
     happen(records, states, view("u", "a", 1))
     states.read(["u"])
 
@@ -124,7 +127,7 @@ def test_a_forgotten_user_is_read_anew(records: SqlRecords) -> None:
 
 def test_a_state_that_is_being_read_while_all_are_forgotten_is_not_kept(tmp_path: Path) -> None:
     records = CountingRecords.open(tmp_path / "shop.db")
-    states = LiveStates(records, catalogue("a"))
+    states = LiveStates(records, stocked(records, "a"))
     happen(records, states, view("u", "a", 1))
     records.has_read, records.may_return = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
@@ -141,7 +144,7 @@ def test_a_state_that_is_being_read_while_all_are_forgotten_is_not_kept(tmp_path
 
 def test_an_event_that_comes_while_the_state_is_being_read_is_not_lost(tmp_path: Path) -> None:
     records = CountingRecords.open(tmp_path / "shop.db")
-    states = LiveStates(records, catalogue("a", "b"))
+    states = LiveStates(records, stocked(records, "a", "b"))
     happen(records, states, view("u", "a", 1))
     records.has_read, records.may_return = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:

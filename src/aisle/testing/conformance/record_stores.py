@@ -11,7 +11,9 @@ import polars as pl
 
 from aisle.contracts import Checkpoint, RecordStore
 from aisle.domain import (
+    EVENT_CODE,
     INTERACTION_SCHEMA,
+    SHOWN_TYPES,
     DocumentTable,
     Event,
     EventTable,
@@ -68,7 +70,8 @@ def _starts_empty(name: str, store: RecordStore) -> None:
         promise.require(store.read_items(["a"]) == [], "it has items")
         promise.require(sum(map(len, store.read_catalogue())) == 0, "it has a catalogue")
         promise.require(store.read_user("a") is None and store.read_slate("a") is None, "it knows users or slates")
-        promise.require(len(store.read_user_events(["a"], 5)) == 0, "it has events")
+        (state,) = store.read_user_states(["a"], 5, 5)
+        promise.require((state.user_id, len(state.item_rows)) == ("a", 0), "it has a user who did something")
         promise.require(store.snapshot().n_items == 0 and store.snapshot().n_users == 0, "its snapshot is not empty")
         changes = store.changes_since(0)
         promise.require(changes.is_complete and not len(changes.items) and not len(changes.events), "it has changes")
@@ -142,14 +145,25 @@ def _keeps_events_once(name: str, store: RecordStore, shop: TinyShop) -> None:
         found = store.read_checkpoint("file", "print")
         promise.require(found == Checkpoint("file", "print", len(table)), f"it reads {found}")
         promise.require(store.read_checkpoint("file", "other print") is None, "another content has a checkpoint")
+    row_of = {item_id: row for row, item_id in enumerate(store.snapshot().items.frame["item_id"])}
     with Promise(name, "the last events with an item of each user, oldest first") as promise:
+        did = [e for e in [*shop.events[:5], *shop.events] if e.item_id in row_of and e.type not in SHOWN_TYPES]
         for limit in (1, 3, 100):
             for user in shop.users:
-                wanted = [e for e in shop.events if e.user_id == user.user_id and e.item_id is not None]
-                found = [e for e in store.read_user_events([user.user_id], limit).rows() if e.event_id is not None]
-                promise.require(found == wanted[-limit:], f"the last {limit} events of a user differ")
-        both = store.read_user_events(["eve", "nobody", "ann"], 2).frame["user_id"].to_list()
-        promise.require(sorted(both) == ["ann", "ann", "eve", "eve"], f"two users at once gave {both}")
+                wanted = [row_of[str(event.item_id)] for event in did if event.user_id == user.user_id]
+                (state,) = store.read_user_states([user.user_id], limit, 0)
+                found = state.item_rows.tolist()
+                promise.require(found == wanted[-limit:], f"the last {limit} events of a user differ: {found}")
+        users = ["eve", "nobody", "ann"]
+        many = store.read_user_states(users, 2, 2)
+        promise.require([state.user_id for state in many] == users, "users at once are not in their order")
+        promise.require([len(state.item_rows) > 0 for state in many] == [True, False, True], "users are mixed up")
+    with Promise(name, "what a user was shown never pushes out what he did") as promise:
+        (full,) = store.read_user_states(["bob"], 100, 100)
+        shown = np.isin(full.types, [EVENT_CODE[event_type] for event_type in SHOWN_TYPES])
+        promise.require(0 < shown.sum() < len(shown), "of the two kinds of events one is missing")
+        (state,) = store.read_user_states(["bob"], 100, 0)
+        promise.require(np.array_equal(state.times_ms, full.times_ms[~shown]), "without what was shown it differs")
 
 
 def _tells_what_changed(name: str, store: RecordStore, shop: TinyShop) -> None:
@@ -221,7 +235,7 @@ def _keeps_groups(name: str, store: RecordStore, shop: TinyShop) -> None:
         counted = [(appended.n_new, appended.n_duplicate, appended.n_waiting) for appended in told]
         promise.require(counted == [(2, 1, 2), (0, 0, 0), (1, 2, 1)], f"it says {counted}")
         promise.require(store.counts()["events"] == n_before + 3, f"{store.counts()['events'] - n_before} were stored")
-        found = list(store.read_user_events(["dan"], 3).rows())
+        found = store.list_events(user_id="dan", limit=3).rows[::-1]
         promise.require(found == fresh, f"it has {[event.event_id for event in found]}, in this order")
 
 
@@ -315,13 +329,14 @@ def _says_that_it_is_closed(call: Callable[[], object]) -> bool:
 
 def _forgets_users(name: str, store: RecordStore) -> None:
     with Promise(name, "an erased user is nowhere any more and others are untouched") as promise:
-        others = store.read_user_events(["bob"], 100).frame
+        others = store.list_events(user_id="bob").rows
         end = store.counts()["seq"]
         n_erasures = store.changes_since(end).n_erasures
         n_rows = store.erase_user("ann")
         promise.require(n_rows > 0, "it says that no row went")
         promise.require(store.read_user("ann") is None, "the profile is there")
-        promise.require(len(store.read_user_events(["ann"], 100)) == 0, "events are there")
+        (state,) = store.read_user_states(["ann"], 100, 100)
+        promise.require(len(state.item_rows) == 0, "events are there")
         promise.require("ann" not in store.snapshot().user_ids, "the snapshot has the user")
         changed = store.changes_since(0).events.frame["user_id"].to_list()
         promise.require("ann" not in changed, "the change feed has the user")
@@ -332,7 +347,7 @@ def _forgets_users(name: str, store: RecordStore) -> None:
         for after in (0, end):
             grown = store.changes_since(after).n_erasures
             promise.require(grown == n_erasures + 1, f"the feed after {after} tells of {grown} erasures")
-        promise.require(store.read_user_events(["bob"], 100).frame.equals(others), "another user's events changed")
+        promise.require(store.list_events(user_id="bob").rows == others, "another user's events changed")
         promise.require(store.erase_user("ann") == 0, "erasing again found more")
         promise.require(store.append_users(UserTable.from_rows([User("ann")])).n_new == 1, "the user cannot come back")
 
@@ -374,6 +389,7 @@ def _takes_many_writers(name: str, make: Make, folder: Path) -> None:
             n_events = store.counts()["events"]
             wanted = n_rounds * (len(seqs) + 1)
             promise.require(n_events == wanted, f"{n_events} events, wanted {wanted}")
-            promise.require(len(store.read_user_events(["user-1"], 100)) == n_rounds, "a writer's events are missing")
+            found = store.list_events(user_id="user-1").rows
+            promise.require(len(found) == n_rounds, "a writer's events are missing")
         for store in stores:
             store.close()
