@@ -29,14 +29,14 @@ def _recall(index: CosineIndex, kept: np.ndarray, queries: np.ndarray, allowed: 
     return float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows.tolist(), true.tolist(), strict=True)]))
 
 
-SIZES = {"flat": (10**9, 10**9, 1.0), "scalar": (100, 10**9, 0.95), "lists": (100, 200, 0.9)}
+SIZES = {"flat": (10**9, 10**9, 1.0), "scanned": (100, 10**9, 0.95), "lists": (100, 200, 0.9)}
 
 
 @pytest.fixture(params=SIZES)
 def least_recall(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
-    flat, scalar, recall = SIZES[request.param]
+    flat, scanned, recall = SIZES[request.param]
     monkeypatch.setattr(module, "FLAT_UP_TO", flat)
-    monkeypatch.setattr(module, "SCALAR_UP_TO", scalar)
+    monkeypatch.setattr(module, "SCANNED_UP_TO", scanned)
     monkeypatch.setattr(module, "_EXACT_BELOW", 200)
     return recall
 
@@ -46,7 +46,7 @@ def test_the_nearest_are_found_whatever_the_form(least_recall: float) -> None:
     kept, queries = _unit(rng, 1500), _unit(rng, 40)
     index = CosineIndex(D, kept)
     assert _recall(index, kept, queries) >= least_recall
-    for share in (0.5, 0.01):
+    for share in (0.95, 0.5, 0.2, 0.01):
         allowed = rng.random(1500) < share
         assert _recall(index, kept, queries, allowed) >= least_recall
         rows, _ = index.search(queries, 10, allowed)
