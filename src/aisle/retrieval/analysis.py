@@ -85,9 +85,7 @@ def word_starts(text: str) -> list[int]:
     starts: list[int] = []
     for run in _RUN.finditer(text):
         if is_chinese(run.group()[0]):
-            with _segmenter_lock:
-                segmenter = _segmenter()
-            starts += [run.start() + first for _, first, _ in segmenter.tokenize(run.group(), HMM=False)]
+            starts += [run.start() + first for first in _chinese_starts(run.group())]
         elif run.start() == 0 or text[run.start() - 1].isspace():
             starts.append(run.start())
     return starts
@@ -142,6 +140,14 @@ def _segmented(run: str) -> list[str]:
     with _segmenter_lock:
         segmenter = _segmenter()
     return list(segmenter.cut_for_search(run, HMM=False))
+
+
+@lru_cache(maxsize=50_000)
+def _chinese_starts(run: str) -> tuple[int, ...]:
+    """Where words of a run of Chinese begin; remembered, for titles repeat each other's phrases."""
+    with _segmenter_lock:
+        segmenter = _segmenter()
+    return tuple(first for _, first, _ in segmenter.tokenize(run, HMM=False))
 
 
 @lru_cache(maxsize=1)

@@ -112,37 +112,36 @@ class Suggestions:
 
 
 class _Index:
-    """Keys in order, each with its suggestion; the best order of every block is worked out once."""
+    """Keys in order, each with the place of its suggestion among all; the best of every block are known."""
 
-    def __init__(self, keys: list[str], suggestions: list[Suggestion]) -> None:
+    def __init__(self, keys: list[str], places: list[int], best_first: list[Suggestion]) -> None:
         self.keys = keys
-        self.suggestions = suggestions
-        self.blocks = [
-            sorted(suggestions[start : start + _BLOCK], key=_order) for start in range(0, len(suggestions), _BLOCK)
-        ]
-        self.best = heapq.nsmallest(_BLOCK, suggestions, key=_order)
+        self.places = places
+        self.all = best_first
+        self.blocks = [sorted(places[start : start + _BLOCK]) for start in range(0, len(places), _BLOCK)]
 
     @classmethod
     def of(cls, suggestions: Mapping[tuple[str, str], Suggestion]) -> Self:
         """An index of suggestions by kind and folded text."""
-        entries = [(key, suggestion) for (_, text), suggestion in suggestions.items() for key in _keys(text)]
-        entries.sort(key=lambda entry: entry[0])
-        return cls([key for key, _ in entries], [suggestion for _, suggestion in entries])
+        best_first = sorted(suggestions.items(), key=lambda entry: _order(entry[1]))
+        entries = [(key, place) for place, ((_, text), _) in enumerate(best_first) for key in _keys(text)]
+        entries.sort()
+        return cls([key for key, _ in entries], [place for _, place in entries], [one for _, one in best_first])
 
     def best_first(self, prefix: str) -> Iterable[Suggestion]:
         """Suggestions under ``prefix`` in order of weight, lazily: a merge of sorted blocks and the two ends.
 
-        An empty prefix gives the best ``_BLOCK`` only.
+        An empty prefix gives them all.
         """
         if not prefix:
-            return self.best
+            return self.all
         start = bisect.bisect_left(self.keys, prefix)
         stop = bisect.bisect_left(self.keys, prefix + "\U0010ffff")
         first, last = -(-start // _BLOCK), stop // _BLOCK
         if first >= last:
-            return sorted(self.suggestions[start:stop], key=_order)
-        ends = self.suggestions[start : first * _BLOCK] + self.suggestions[last * _BLOCK : stop]
-        return heapq.merge(sorted(ends, key=_order), *self.blocks[first:last], key=_order)
+            return map(self.all.__getitem__, sorted(self.places[start:stop]))
+        ends = self.places[start : first * _BLOCK] + self.places[last * _BLOCK : stop]
+        return map(self.all.__getitem__, heapq.merge(sorted(ends), *self.blocks[first:last]))
 
 
 def _order(suggestion: Suggestion) -> tuple[float, int, str]:
