@@ -79,16 +79,19 @@ def ranker_spec(folder: ShopFolder, settings: Settings, clock: Clock) -> RankerS
 def load_parts(
     settings: Settings, records: RecordStore, embeddings: EmbeddingStore, clock: Clock, progress: Progress
 ) -> Parts:
-    """The catalogue as recorded now, and the configured encoder, which remembers items' texts but no queries."""
+    """The catalogue as recorded now, the configured encoder, which remembers items' texts, and one for queries."""
     catalogue = Catalogue()
     for page in records.read_catalogue():
         catalogue.extend(page)
-    encoder = open_encoder(settings.encoder, progress=progress)
+    encoder = query_encoder = open_encoder(settings.encoder, progress=progress)
+    if settings.encoder.kind == "onnx" and settings.encoder.query_precision != settings.encoder.precision:
+        of_queries = settings.encoder.model_copy(update={"precision": settings.encoder.query_precision})
+        query_encoder = open_encoder(of_queries, progress=progress)
     return Parts(
         catalogue=catalogue,
         clock=clock,
         encoder=RememberingEncoder(encoder, embeddings),
-        query_encoder=encoder,
+        query_encoder=query_encoder,
         progress=progress,
         currency=settings.shop.currency,
     )

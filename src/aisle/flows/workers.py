@@ -1,7 +1,8 @@
-"""Runs the parts of an answer beside each other, and goes on without those that take too long.
+"""Runs the parts of an answer, and goes on without those that take too long.
 
-Enters: work by part and the seconds to wait. Leaves: what became of each. A part that hangs keeps its thread; its
-breaker sees to it that there are few of those.
+Enters: work by part and the seconds to wait. Leaves: what became of each. Quick parts share a thread and run one after
+another: Python runs one at a time anyway, and handing over costs more than many of them take. A part that holds the
+others up is left alone with its thread. One that hangs keeps it; its breaker sees to it that there are few of those.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from aisle.flows.breaker import Breaker
 
 T = TypeVar("T")
 
 MOST_THREADS = 64
+HELD_UP_SECONDS = 0.008
+"""After so long without a part being done, another thread goes on with those that wait."""
 IDLE_SECONDS = 30.0
 """A thread that had nothing to do for so long ends; a shop that is not asked has none."""
 
@@ -50,22 +54,17 @@ class Workers:
     def run(
         self, works: Mapping[str, Callable[[], T]], seconds: float, versions: Mapping[str, str]
     ) -> dict[str, Ran[T]]:
-        """Run all of ``works`` at the same time and wait at most ``seconds``; what became of each, in their order.
+        """Run all of ``works`` and wait at most ``seconds``; what became of each, in their order.
 
         A part whose breaker is open is ``late`` without being run. ``versions`` names the version of parts that have
         one: another version starts with a fresh breaker.
         """
-        together = _Together(len(works))
-        runs: dict[str, _Run[T] | None] = {}
-        for name, work in works.items():
-            breaker = self._breaker(name, versions.get(name, ""))
-            runs[name] = _Run(work, together, breaker) if breaker.admits() else None
-        for run in runs.values():
-            if run is None:
-                together.one_done()
-            else:
-                self._threads.submit(run.perform)
-        together.wait(seconds)
+        breakers = {name: self._breaker(name, versions.get(name, "")) for name in works}
+        runs: dict[str, _Run[T] | None] = {
+            name: _Run(work, breakers[name]) if breakers[name].admits() else None for name, work in works.items()
+        }
+        together = _Together([run for run in runs.values() if run is not None])
+        together.wait(seconds, self._threads.submit)
         return {
             name: Ran(None, "late", was_asked=False) if run is None else run.outcome(seconds)
             for name, run in runs.items()
@@ -82,36 +81,15 @@ class Workers:
             return kept[1]
 
 
-class _Together:
-    """Opens when all runs that were started together are done."""
-
-    def __init__(self, n_runs: int) -> None:
-        self._n_left = n_runs
-        self._lock = threading.Lock()
-        self._gate = threading.Lock()
-        if n_runs:
-            self._gate.acquire()
-
-    def one_done(self) -> None:
-        with self._lock:
-            self._n_left -= 1
-            if not self._n_left:
-                self._gate.release()
-
-    def wait(self, seconds: float) -> None:
-        self._gate.acquire(timeout=max(seconds, 0.0))
-
-
 class _Run(Generic[T]):
     """One run of one part: performed by a thread, asked for its outcome by another."""
 
-    def __init__(self, work: Callable[[], T], together: _Together, breaker: Breaker) -> None:
+    def __init__(self, work: Callable[[], T], breaker: Breaker) -> None:
         self._work = work
-        self._together = together
         self._breaker = breaker
         self._context = contextvars.copy_context()  # so that what is logged names the request
         self._ran: Ran[T] | None = None
-        self._is_started = self._is_given_up = False
+        self._is_given_up = False
         self._lock = threading.Lock()
 
     def perform(self) -> None:
@@ -119,7 +97,6 @@ class _Run(Generic[T]):
             if self._is_given_up:  # it was still waiting for a thread
                 self._breaker.came_back()
                 return
-            self._is_started = True
         start = time.perf_counter()
         try:
             ran: Ran[T] = Ran(self._context.run(self._work), seconds=time.perf_counter() - start)
@@ -132,7 +109,6 @@ class _Run(Generic[T]):
             self._breaker.came_back()
         else:
             self._breaker.in_time()
-            self._together.one_done()
 
     def outcome(self, seconds: float) -> Ran[T]:
         with self._lock:
@@ -141,6 +117,42 @@ class _Run(Generic[T]):
             self._is_given_up = True
         self._breaker.late()
         return Ran(None, "late", seconds=seconds)
+
+
+class _Together:
+    """Runs that were started together."""
+
+    def __init__(self, runs: Sequence[_Run[Any]]) -> None:
+        self._waiting = deque(runs)
+        self._n_left = len(runs)
+        self._lock = threading.Lock()
+        self._all_done = threading.Lock()
+
+    def wait(self, seconds: float, submit: Callable[[Callable[[], None]], None]) -> None:
+        """Have threads work the runs off, until all are done or the time is up."""
+        if not self._n_left:
+            return
+        self._all_done.acquire()
+        submit(self._work_off)
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            n_left = self._n_left
+            if self._all_done.acquire(timeout=min(HELD_UP_SECONDS, left)):
+                return
+            if self._n_left == n_left and self._waiting:
+                submit(self._work_off)
+
+    def _work_off(self) -> None:
+        while True:
+            try:
+                run = self._waiting.popleft()
+            except IndexError:
+                return
+            run.perform()
+            with self._lock:
+                self._n_left -= 1
+                if not self._n_left:
+                    self._all_done.release()
 
 
 class _Threads:

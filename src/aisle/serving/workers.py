@@ -36,12 +36,15 @@ from aisle.storage.keys import SqlKeys
 
 KEPT_SECONDS = 75
 """How long an idle connection is kept for its next request."""
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter from another that wants it; Python's own 5 ms are half an answer."""
 
 log = logging.getLogger("aisle.serving")
 
 
 def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: int) -> None:
     """Load the shop, serve it until SIGTERM, finish what was begun. Raises ``AisleError`` when it cannot be loaded."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     metrics = Metrics()
     with Shop.open(root, meter=metrics) as shop:
         keys = open_keys(shop)

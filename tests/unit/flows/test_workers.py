@@ -19,7 +19,13 @@ def gate():
     event.set()
 
 
-def test_parts_run_beside_each_other(gate):
+def test_quick_parts_share_a_thread():
+    ran = Workers().run(dict.fromkeys("abcdef", threading.get_ident), LONG, {})
+
+    assert len({one.result for one in ran.values()}) == 1
+
+
+def test_parts_that_take_long_run_beside_each_other(gate):
     both = threading.Barrier(2, timeout=LONG)  # passed only when two are there at once
 
     ran = Workers().run({"a": both.wait, "b": both.wait}, LONG, {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aisle import wire
-from aisle.domain import NO_VALUE, Context, Filters
+from aisle.domain import Context, Filters
 from aisle.domain import Response as ShopResponse
 from aisle.errors import AisleError, ConfigError, DataError
 from aisle.flows.asks import Ask
@@ -26,11 +27,25 @@ from aisle.wire.asks import Ask as AskBody
 
 router = APIRouter(prefix="/v1", tags=["Asking"])
 
-Found = ShopResponse | AisleError
-"""An answer, or why there is none."""
 NO_FILTERS = wire.Filters()
 NO_CONTEXT = wire.Context()
 BASKET, SIMILAR = "frequently-bought-together", "similar-items"
+ASKS_A_PIECE = 16
+"""Of a batch; between two pieces other batches have their turn, and a caller who hung up is not worked for."""
+
+Answer = dict[str, Any]
+"""``wire.Answer`` as plain values."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One ask with where it belongs: ``placement`` None is a search. ``language`` is of the reasons."""
+
+    body: AskBody
+    placement: str | None = None
+    text: str | None = None
+    item_ids: tuple[str, ...] = ()
+    language: str | None = None
 
 
 @router.post(
@@ -39,8 +54,7 @@ BASKET, SIMILAR = "frequently-bought-together", "similar-items"
 )
 async def search(request: Request) -> Response:
     """Items for a typed query, best first, in any language the encoder knows; spelling is forgiven."""
-    body = await read_body(request, wire.SearchAsk)
-    return json_response(await _answering(request, _search, [body]))
+    return await _one(request, _search(await read_body(request, wire.SearchAsk)))
 
 
 @router.post(
@@ -50,7 +64,7 @@ async def search(request: Request) -> Response:
 async def search_batch(request: Request) -> Response:
     """One answer for each query, in their order."""
     body = await read_body(request, wire.SearchBatch)
-    return json_response(await _answering(request, _search, body.asks, is_batch=True))
+    return await _many(request, [_search(ask) for ask in body.asks])
 
 
 @router.post(
@@ -59,8 +73,7 @@ async def search_batch(request: Request) -> Response:
 )
 async def recommend(request: Request) -> Response:
     """The list of a placement: for a user, or about items where the placement is about items."""
-    body = await read_body(request, wire.RecommendAsk)
-    return json_response(await _answering(request, _recommend, [body]))
+    return await _one(request, _recommend(await read_body(request, wire.RecommendAsk)))
 
 
 @router.post(
@@ -70,7 +83,7 @@ async def recommend(request: Request) -> Response:
 async def recommend_batch(request: Request) -> Response:
     """One answer for each ask, in their order; asks of one placement are answered together."""
     body = await read_body(request, wire.RecommendBatch)
-    return json_response(await _answering(request, _recommend, body.asks, is_batch=True))
+    return await _many(request, [_recommend(ask) for ask in body.asks])
 
 
 @router.post(
@@ -80,7 +93,7 @@ async def recommend_batch(request: Request) -> Response:
 async def complete_basket(request: Request) -> Response:
     """What goes with the items in a basket; the same as recommending `frequently-bought-together` about them."""
     body = await read_body(request, wire.BasketAsk)
-    return json_response(await _answering(request, _complete_basket, [body]))
+    return await _one(request, Question(body, BASKET, item_ids=body.item_ids))
 
 
 @router.get(
@@ -98,15 +111,19 @@ async def similar(request: Request) -> Response:
     """Items like one item; the same as recommending `similar-items` about it."""
     query = read_query(request, wire.SimilarQuery)
     item_id = request.path_params["item_id"]
-    body = wire.RecommendAsk(
-        placement=SIMILAR,
+    body = AskBody(
         user_id=query.user_id,
         size=query.size,
         with_items=query.with_items,
         explain=query.explain,
         context=wire.Context(language=query.language),
     )
-    return json_response(await _answering(request, _similar_to(item_id), [body]))
+    try:
+        return await _one(request, Question(body, SIMILAR, item_ids=(item_id,)))
+    except DataError as error:
+        if error.field != "item_id":
+            raise
+        raise Problem(NOT_FOUND, f"there is no item {item_id[:200]!r}", field="item_id") from error
 
 
 @router.get(
@@ -117,7 +134,9 @@ async def suggest(request: Request) -> Response:
     """Ways to go on typing: past queries, categories, brands and titles."""
     query = read_query(request, wire.SuggestQuery)
     serving = serving_of(request)
-    found = await serving.answering.run(serving.shop.suggest, query.prefix, size=query.size, language=query.language)
+    found = await serving.answering.run_quick(
+        serving.shop.suggest, query.prefix, size=query.size, language=query.language
+    )
     return json_response(
         {
             "suggestions": [
@@ -127,103 +146,91 @@ async def suggest(request: Request) -> Response:
     )
 
 
-async def _answering(request: Request, ask: Any, bodies: Sequence[AskBody], *, is_batch: bool = False) -> Any:
-    """Ask the shop beside the event loop, and make the answers there too.
+def _search(body: wire.SearchAsk) -> Question:
+    return Question(body, text=body.query)
 
-    In a batch, a wrong question spoils no other: its problem stands in its place.
-    """
+
+def _recommend(body: wire.RecommendAsk) -> Question:
+    return Question(body, body.placement, item_ids=body.item_ids)
+
+
+async def _one(request: Request, question: Question) -> Response:
+    """The answer to one question, made together with others of its placement that wait."""
     serving = serving_of(request)
-    language = language_of(request, serving.shop.settings.shop.languages) if any(b.explain for b in bodies) else None
-
-    def work() -> Any:
-        found = ask(serving.shop, bodies)
-        if not is_batch and isinstance(found[0], AisleError):
-            raise found[0]
-        # For the request's line in the log.
-        request.state.degraded = sorted(
-            {part for one in found if isinstance(one, ShopResponse) for part in one.degraded}
-        )
-        answers = _answers(request, serving.shop, bodies, found, language)
-        return {"answers": answers} if is_batch else answers[0]
-
-    return await serving.answering.run(work)
+    asked = _worded(request, [question])[0]
+    answer = await serving.answering.ask(question.placement, partial(_answers, serving.shop, question.placement), asked)
+    request.state.degraded = sorted(answer["degraded"])  # for the request's line in the log
+    return json_response(answer)
 
 
-def _search(shop: Shop, bodies: Sequence[wire.SearchAsk]) -> list[Found]:
-    return _each([_ask(body, text=body.query) for body in bodies], shop.try_search)
+async def _many(request: Request, questions: Sequence[Question]) -> Response:
+    """The answers of a batch, in their order; a wrong question spoils no other: its problem stands in its place."""
+    serving = serving_of(request)
+    asked = _worded(request, questions)
+    answers: list[Answer] = [{}] * len(asked)
+    degraded: set[str] = set()
+    for placement in dict.fromkeys(question.placement for question in asked):
+        places = [place for place, question in enumerate(asked) if question.placement == placement]
+        for start in range(0, len(places), ASKS_A_PIECE):
+            piece = places[start : start + ASKS_A_PIECE]
+            work = partial(_answers, serving.shop, placement, [asked[place] for place in piece])
+            try:
+                found = await serving.answering.run_piece(work)
+            except ConfigError as error:  # there is no such placement
+                found = [error] * len(piece)
+            for place, one in zip(piece, found, strict=True):
+                answers[place] = document_of(request, problem_of(one)) if isinstance(one, AisleError) else one
+                degraded.update(answers[place].get("degraded", ()))
+    request.state.degraded = sorted(degraded)
+    return json_response({"answers": answers})
 
 
-def _recommend(shop: Shop, bodies: Sequence[wire.RecommendAsk]) -> list[Found]:
-    """The answers in the order of ``bodies``, those of one placement asked together."""
-    found: dict[int, Found] = {}
-    for placement in dict.fromkeys(body.placement for body in bodies):
-        places = [place for place, body in enumerate(bodies) if body.placement == placement]
-        asks = [_ask(bodies[place], item_ids=bodies[place].item_ids) for place in places]
-        try:
-            answers = _each(asks, partial(shop.try_recommend, placement))
-        except ConfigError as error:  # there is no such placement
-            answers = [error] * len(asks)
-        found |= zip(places, answers, strict=True)
-    return [found[place] for place in range(len(bodies))]
+def _worded(request: Request, questions: Sequence[Question]) -> list[Question]:
+    """With the language that reasons are wanted in, where they are."""
+    if not any(question.body.explain for question in questions):
+        return list(questions)
+    of_caller = language_of(request, serving_of(request).shop.settings.shop.languages)
+    return [replace(question, language=question.body.context.language or of_caller) for question in questions]
 
 
-def _complete_basket(shop: Shop, bodies: Sequence[wire.BasketAsk]) -> list[Found]:
-    return _each([_ask(body, item_ids=body.item_ids) for body in bodies], partial(shop.try_recommend, BASKET))
-
-
-def _similar_to(item_id: str) -> Any:
-    def ask(shop: Shop, bodies: Sequence[AskBody]) -> list[Found]:
-        if shop.live.stages.catalogue.row(item_id) == NO_VALUE:
-            raise Problem(NOT_FOUND, f"there is no item {item_id[:200]!r}", field="item_id")
-        return _each([_ask(body, item_ids=(item_id,)) for body in bodies], partial(shop.try_recommend, SIMILAR))
-
-    return ask
-
-
-def _each(asks: Sequence[Ask | DataError], answer: Callable[[list[Ask]], Sequence[Found]]) -> list[Found]:
-    """The answers of the asks that could be made, and the errors of the others in their places."""
-    answers = iter(answer([ask for ask in asks if isinstance(ask, Ask)]))
-    return [next(answers) if isinstance(ask, Ask) else ask for ask in asks]
-
-
-def _ask(body: AskBody, *, text: str | None = None, item_ids: tuple[str, ...] = ()) -> Ask | DataError:
-    """The question in the shop's words, or what is wrong with its filters."""
-    try:
-        return _worded(body, text, item_ids)
-    except DataError as error:
-        return error
-
-
-def _worded(body: AskBody, text: str | None, item_ids: tuple[str, ...]) -> Ask:
-    filters, context = body.filters, body.context
-    return Ask(
-        user_id=body.user_id,
-        text=text,
-        item_ids=item_ids,
-        size=body.size,
-        filters=ANYTHING if filters == NO_FILTERS else Filters(**filters.__dict__),
-        context=ANYWHERE if context == NO_CONTEXT else Context(**context.__dict__),
-        with_facets=body.with_facets,
-    )
-
-
-def _answers(
-    request: Request, shop: Shop, bodies: Sequence[AskBody], found: Sequence[Found], language: str | None
-) -> list[dict[str, Any]]:
+def _answers(shop: Shop, placement: str | None, questions: Sequence[Question]) -> list[Answer | AisleError]:
+    """The answers to questions of one placement, asked of the shop together; or what is wrong with a question."""
+    asks = [_ask(question) for question in questions]
+    possible = [ask for ask in asks if isinstance(ask, Ask)]
+    answered = iter(shop.try_search(possible) if placement is None else shop.try_recommend(placement, possible))
+    found = [next(answered) if isinstance(ask, Ask) else ask for ask in asks]
+    pairs = list(zip(questions, found, strict=True))
     wanted = {
         item_id
-        for body, response in zip(bodies, found, strict=True)
-        if body.with_items and isinstance(response, ShopResponse)
+        for question, response in pairs
+        if question.body.with_items and isinstance(response, ShopResponse)
         for item_id in response.item_ids
     }
     items = {item.item_id: item for item in shop.read_items(list(wanted))} if wanted else {}
     return [
-        document_of(request, problem_of(response))
+        response
         if isinstance(response, AisleError)
         else answer_of(
             response,
-            items if body.with_items else None,
-            shop.explain(response.slate.slate_id, body.context.language or language) if body.explain else None,
+            items if question.body.with_items else None,
+            shop.explain(response.slate.slate_id, question.language) if question.body.explain else None,
         )
-        for body, response in zip(bodies, found, strict=True)
+        for question, response in pairs
     ]
+
+
+def _ask(question: Question) -> Ask | DataError:
+    """The question in the shop's words, or what is wrong with its filters."""
+    body = question.body
+    try:
+        return Ask(
+            user_id=body.user_id,
+            text=question.text,
+            item_ids=question.item_ids,
+            size=body.size,
+            filters=ANYTHING if body.filters == NO_FILTERS else Filters(**body.filters.__dict__),
+            context=ANYWHERE if body.context == NO_CONTEXT else Context(**body.context.__dict__),
+            with_facets=body.with_facets,
+        )
+    except DataError as error:
+        return error
