@@ -29,7 +29,7 @@ from aisle.domain import (
     UserTable,
 )
 from aisle.domain.checks import several
-from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, unknown_name
+from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, UnavailableError, unknown_name
 from aisle.evaluation import Report
 from aisle.flows import recommend, search, train
 from aisle.flows.asks import Ask
@@ -133,7 +133,11 @@ class Shop:
         return self.records.append_users(_table(UserTable, users))
 
     def add_events(self, events: Iterable[Event] | EventTable) -> Appended:
-        """Record events; the next answer reflects them when this returns."""
+        """Record events; when this returns they are stored, and the next answer reflects them.
+
+        Only while a large import is being taken in may an answer come without: it says so (``latest-events`` in
+        ``degraded``).
+        """
         appended = self.records.append_events(_table(EventTable, events).require_milliseconds())
         self._acknowledge(appended.seq)
         return appended
@@ -242,7 +246,7 @@ class Shop:
 
     def try_search(self, asks: Sequence[Ask]) -> list[Response | AisleError]:
         """``ask_search``, with an error in the place of each ask that is wrong; the others are answered."""
-        stages = self.live.stages
+        stages = (self._answering or self._open()).stages
         return [response for page in pages(asks) for response in search.search(page, stages)]
 
     def recommend(
@@ -280,7 +284,7 @@ class Shop:
         Raises:
             ConfigError: unknown placement.
         """
-        stages = self.live.stages
+        stages = (self._answering or self._open()).stages
         return [response for page in pages(asks) for response in recommend.recommend(placement, page, stages)]
 
     def similar(self, item_id: str, *, user_id: str | None = None, size: int | None = None) -> Response:
@@ -323,8 +327,11 @@ class Shop:
         slate = self.read_slate(slate_id)
         if slate is None:
             raise DataError(f"unknown slate {slate_id!r}; take the slate_id of an answer", field="slate_id")
-        ranker = self.live.stages.lineup.in_service.ranker
-        return explain(slate, ranker, self.read_items, language or self.settings.shop.languages[0])
+        in_service = self.live.stages.lineup.in_service
+        made_it = slate.versions.get(RANKER) == in_service.versions.get(RANKER)
+        return explain(
+            slate, in_service.ranker if made_it else None, self.read_items, language or self.settings.shop.languages[0]
+        )
 
     def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
         """Items in the order of their arrival, a page; its ``cursor`` continues."""
@@ -443,17 +450,19 @@ class Shop:
 
     @property
     def live(self) -> Live:
-        """The parts that answer requests; the first call loads them."""
+        """The parts that answer requests, loaded by the first call, with what was acknowledged taken in."""
         answering = self._answering or self._open()
-        if answering.follower.seq < self._acknowledged_seq:
-            self._reach(answering)
+        try:
+            self._catch_up()
+        except AisleError as error:
+            log.warning("%s", error)
         return answering
 
     def _open(self) -> Live:
         with self._lock:
             if self._opened is None:
                 self._opened = go_live(
-                    self.settings, self.specs, self.records, self._load_parts, self.clock, self.meter
+                    self.settings, self.specs, self.records, self._load_parts, self.clock, self.meter, self._catch_up
                 )
             if self._answering is None:
                 # A writer that found nothing opened has left its changes to us.
@@ -497,15 +506,18 @@ class Shop:
         if self._following:
             self._following.nudge()
 
-    def _reach(self, live: Live) -> None:
+    def _catch_up(self) -> None:
         """Take in what was acknowledged; should that fail, the records are safe and the next answer tries it again."""
+        live = self._answering
+        if live is None or live.follower.seq >= self._acknowledged_seq:
+            return
         try:
             if live.follower.reach(self._acknowledged_seq, PATIENCE_SECONDS):
                 return
             why = f"{PATIENCE_SECONDS} s were not enough, much is being taken in"
         except AisleError as error:
             why = str(error)
-        log.warning("what was stored is not in the answers yet; the next one takes it in first: %s", why)
+        raise UnavailableError(f"what was stored is not in the answers yet; the next one takes it in first: {why}")
 
     def _take_in(self) -> None:
         self.live.follower.catch_up()

@@ -104,8 +104,9 @@ def go_live(
     load: Callable[[], Parts],
     clock: Clock,
     meter: Meter,
+    catch_up: Callable[[], None],
 ) -> Live:
-    """Wire the stages of a request and bring every source into service."""
+    """Wire the stages of a request and bring every source into service; ``catch_up`` is called before every answer."""
     seq = records.counts()["seq"]  # read before the catalogue, so that the feed repeats items rather than skips them
     parts = load()
     outbox = SlateOutbox(records)
@@ -124,6 +125,7 @@ def go_live(
         clock=clock,
         new_slate_id=lambda: uuid.uuid4().hex,
         meter=meter,
+        catch_up=catch_up,
     )
     live = Live(stages, collect.Follower(stages, seq), parts, outbox)
     bring_in(list(specs.values()), live, records)

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -215,3 +216,16 @@ def test_a_list_about_an_item_names_it(shop):
 def test_an_unknown_list_is_refused(shop):
     with pytest.raises(DataError, match="unknown slate 'nobody'"):
         shop.explain("nobody")
+
+
+def test_a_list_that_another_ranker_made_is_explained_without_the_one_in_service(shop, monkeypatch):
+    slate = shop.recommend("recommended-for-you", user_id="dora").slate
+    asked = []
+    monkeypatch.setattr(type(shop.live.stages.lineup.in_service.ranker), "attribute", lambda *given: asked.append(1))
+    older = replace(slate, versions={**slate.versions, "ranker": "000000"})
+    monkeypatch.setattr(shop, "read_slate", lambda slate_id: older)
+
+    explained = shop.explain(slate.slate_id, "en")
+
+    assert asked == []
+    assert all(slot.sources for slot in explained.slots)

@@ -23,7 +23,7 @@ KEPT_MASKS = 64
 
 
 @dataclass(frozen=True)
-class _Sellable:
+class _Showable:
     """Which items may be shown, valid for one catalogue version from ``since_ms`` until just before ``until_ms``.
 
     ``narrowed`` keeps masks of filters asked for while it is valid.
@@ -48,26 +48,28 @@ class Eligibility:
     def __init__(self, catalogue: Catalogue, currency: str) -> None:
         self._catalogue = catalogue
         self._currency = currency
-        self._sellable: _Sellable | None = None
+        self._showable: _Showable | None = None
         self._lock = threading.Lock()
 
     def allowed(self, filters: Filters, now_ms: int) -> NDArray[np.bool_]:
         """(n_items,) bool, not to be written to."""
-        sellable = self._sellable_at(now_ms)
+        showable = self._showable_at(now_ms)
         of_items = replace(filters, excluded_item_ids=(), has_seen=True, has_bought=True)
-        kept = sellable.narrowed.get(of_items)
+        kept = showable.narrowed.get(of_items)
         if kept is None:
-            kept = self._narrow(sellable.mask, of_items)
+            kept = self._narrow(showable.mask, of_items)
             kept.setflags(write=False)
-            if len(sellable.narrowed) >= KEPT_MASKS:
-                sellable.narrowed.clear()
-            sellable.narrowed[of_items] = kept
+            if len(showable.narrowed) >= KEPT_MASKS:
+                showable.narrowed.clear()
+            showable.narrowed[of_items] = kept
         return kept
 
-    def _narrow(self, sellable: NDArray[np.bool_], filters: Filters) -> NDArray[np.bool_]:
+    def _narrow(self, showable: NDArray[np.bool_], filters: Filters) -> NDArray[np.bool_]:
         catalogue = self._catalogue
-        n_items = len(sellable)
-        parts: list[NDArray[np.bool_]] = [sellable] if filters.is_in_stock_only else []
+        n_items = len(showable)
+        parts = [showable]
+        if filters.is_in_stock_only:
+            parts.append(catalogue.column("stock")[:n_items] != 0)
         if filters.kinds:
             parts.append(np.isin(catalogue.column("kind")[:n_items], codes_of_kinds(filters.kinds)))
         if filters.categories:
@@ -85,9 +87,7 @@ class Eligibility:
             parts.append((currency == NO_VALUE) | (currency == catalogue.currencies.find(self._currency)))
             low, high = filters.min_price_minor or 0, filters.max_price_minor
             parts.append((price != NO_VALUE) & (price >= low) & (price <= (high if high is not None else price)))
-        if not parts:
-            return np.ones(n_items, dtype=np.bool_)
-        return parts[0] if len(parts) == 1 else np.logical_and.reduce(parts)
+        return np.logical_and.reduce(parts)
 
     def excluded(self, filters: Filters, state: UserState) -> NDArray[np.int64]:
         """Rows this user should not be shown: named ones, and what was seen or bought when the filters say so."""
@@ -99,18 +99,18 @@ class Eligibility:
             groups.append(state.item_rows[state.types == EVENT_CODE[EventType.PURCHASE]])
         return np.unique(np.concatenate(groups))
 
-    def _sellable_at(self, now_ms: int) -> _Sellable:
-        kept = self._sellable
+    def _showable_at(self, now_ms: int) -> _Showable:
+        kept = self._showable
         catalogue = self._catalogue
         if kept and kept.version == catalogue.version and kept.since_ms <= now_ms < kept.until_ms:
             return kept
         with self._lock:
             version = catalogue.version
-            mask = catalogue.sellable(now_ms)
+            mask = catalogue.showable(now_ms)
             mask.setflags(write=False)
             dates = np.concatenate([catalogue.column("starts_ms"), catalogue.column("ends_ms")])
             later = dates[dates > now_ms]
             until_ms = float(later.min()) if len(later) else float("inf")
-            fresh = _Sellable(version, now_ms, until_ms, mask)
-            self._sellable = fresh
+            fresh = _Showable(version, now_ms, until_ms, mask)
+            self._showable = fresh
             return fresh

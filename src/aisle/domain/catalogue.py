@@ -150,13 +150,12 @@ class Catalogue:
             self.version += 1
             return rows
 
-    def sellable(self, now_ms: int) -> NDArray[np.bool_]:
-        """Which items may be shown at ``now_ms``: available, in stock or uncounted, inside their dates. (n_items,)"""
+    def showable(self, now_ms: int) -> NDArray[np.bool_]:
+        """Which items may be shown at ``now_ms`` at all: not withdrawn, inside their dates. (n_items,)"""
         n = self.n_items
         starts, ends = self._arrays["starts_ms"][:n], self._arrays["ends_ms"][:n]
         return (
             self._arrays["is_available"][:n].astype(np.bool_)
-            & (self._arrays["stock"][:n] != 0)
             & ((starts == NO_VALUE) | (starts <= now_ms))
             & ((ends == NO_VALUE) | (ends > now_ms))
         )

@@ -37,8 +37,9 @@ class ItemText:
 class Item:
     """One thing the shop can show. Money is in minor units (cents, fen) of ``currency``; times are UTC milliseconds.
 
-    ``stock`` None means the shop does not count it (always available while ``is_available``). ``category`` is a path,
-    root first. ``starts_ms``/``ends_ms`` bound when it may be shown.
+    ``stock`` None means the shop does not count it; with 0 it cannot be bought, and is shown where a placement shows
+    what is out of stock. ``category`` is a path, root first. ``starts_ms``/``ends_ms`` bound when it may be shown, and
+    ``is_available`` False withdraws it (delisted, recalled): it is then shown nowhere.
     """
 
     item_id: str

@@ -23,6 +23,8 @@ from aisle.settings import PlacementConfig
 
 STATISTICS_BY, RANKER_BY, POLICY_BY, FACETS_BY = 0.85, 0.95, 1.0, 1.0
 """Shares of the time for the answer by which each must be done."""
+LATEST_EVENTS = "latest-events"
+"""What an answer lacks that could not wait for everything that was acknowledged before it."""
 LONGEST_SECONDS = 60.0
 """Asks answered together may take the placement's timeout each, but no longer than this in all."""
 
@@ -30,7 +32,7 @@ LONGEST_SECONDS = 60.0
 def answer(
     placement: str, asks: Sequence[Ask], queries: Sequence[Query | AisleError | None], stages: Stages
 ) -> list[Response | AisleError]:
-    """A response for each ask, its slate written down before it is shown, or the error of an ask that is wrong.
+    """A response for each ask, its slate on its way into the records, or the error of an ask that is wrong.
 
     Raises:
         ConfigError: unknown placement.
@@ -42,6 +44,8 @@ def answer(
     in_service = stages.lineup.in_service
     seconds = max(config.timeout_ms / 1000.0, min(len(asks) * config.timeout_ms / 1000.0, LONGEST_SECONDS))
     degraded = Degraded(placement, stages.meter, stages.workers, watch, in_service.versions, seconds, stages.complaints)
+    with watch.timing("catch_up"):
+        degraded.guard_unhurried(LATEST_EVENTS, stages.catch_up, otherwise=lambda: None)
     with watch.timing("understand"):
         understood = understand(placement, config, asks, queries, stages, degraded)
     requests = [one for one in understood if isinstance(one, Request)]

@@ -64,6 +64,8 @@ class Degraded:
         self._versions = versions
         self._timeout_seconds = timeout_seconds
         self._complaints = complaints
+        self._spared_seconds = 0.0
+        """Time that is not held against the parts."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -81,6 +83,14 @@ class Degraded:
         except Exception as error:
             self._failed(part, error)
         return otherwise()
+
+    def guard_unhurried(self, part: str, work: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        """As ``guard``, for work that has a limit of its own: the time it takes is not taken from the others."""
+        start = self._watch.seconds
+        try:
+            return self.guard(part, work, otherwise)
+        finally:
+            self._spared_seconds += self._watch.seconds - start
 
     def attempt(self, part: str, by_share: float, work: Callable[[], T], otherwise: Callable[[], T]) -> T:
         """The result of ``work``, or of ``otherwise`` when it fails or is not done by that share of the time."""
@@ -102,7 +112,7 @@ class Degraded:
         return found
 
     def _seconds_until(self, share: float) -> float:
-        left = share * self._timeout_seconds - self._watch.seconds
+        left = self._spared_seconds + share * self._timeout_seconds - self._watch.seconds
         return max(left, LEAST_SHARE * self._timeout_seconds)
 
     def _skip(self, part: str, ran: Ran[T]) -> None:

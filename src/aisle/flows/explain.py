@@ -1,7 +1,7 @@
 """Why a list is as it is, in words.
 
-Enters: a slate as it was shown, with the features that were known then. Leaves: an ``Explanation``. Nothing is computed
-anew: the answer holds for the list as it was, whatever happened since.
+Enters: a slate as it was shown, with the features that were known then. Leaves: an ``Explanation``. It holds for the
+list as it was, whatever happened since: a ranker that did not make the list is not asked about it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def explain(slate: Slate, ranker: object | None, read_items: ReadItems, language
 
     Args:
         slate: from the log.
-        ranker: the one in service; None, or one that is no ``Explainer``, leaves reasons to the sources.
+        ranker: the one in service, when it is the one that made the list. None, or one that is no ``Explainer``,
+            leaves reasons to the sources.
         read_items: looks up titles, brands and categories.
         language: of the sentences; English when it is not spoken.
     """

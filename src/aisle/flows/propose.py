@@ -71,15 +71,20 @@ def retrieve(
 
 
 def behind(first: Candidates, second: Candidates, size: int) -> Candidates:
-    """``first``, then what of ``second`` is new, until ``size`` is reached; fused scores go on below the first's."""
+    """``first``, then what of ``second`` is new, until ``size`` is reached.
+
+    Fused scores go on just below the first's, in a tenth of their spread: what fills a list up must not make the
+    differences above it look small to whoever weighs scores.
+    """
     fresh = second.keep(~np.isin(second.item_rows, first.item_rows)).best(size - len(first))
     n_first, n_fresh = len(first), len(fresh)
     sources = tuple(dict.fromkeys((*first.sources, *fresh.sources)))
     scores = np.full((n_first + n_fresh, len(sources)), np.nan, dtype=np.float32)
     scores[:n_first, [sources.index(name) for name in first.sources]] = first.scores
     scores[n_first:, [sources.index(name) for name in fresh.sources]] = fresh.scores
-    floor = first.fused.min() if n_first else np.float32(0.0)
-    below = floor - np.arange(1, n_fresh + 1, dtype=np.float32)
+    floor, spread = (first.fused.min(), np.ptp(first.fused)) if n_first else (np.float32(0.0), np.float32(0.0))
+    step = (spread if spread > 0 else np.float32(1.0)) / (10 * max(n_fresh, 1))
+    below = floor - step * np.arange(1, n_fresh + 1, dtype=np.float32)
     return Candidates(
         np.concatenate([first.item_rows, fresh.item_rows]), scores, sources, np.concatenate([first.fused, below])
     )

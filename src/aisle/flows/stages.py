@@ -185,6 +185,8 @@ class Stages:
     clock: Clock
     new_slate_id: Callable[[], str]
     meter: Meter
+    catch_up: Callable[[], None]
+    """Sees to it that the answer knows what was acknowledged; raises ``UnavailableError`` when that takes too long."""
     workers: Workers = field(default_factory=Workers)
     """Run the parts of answers, so that one that hangs does not hold the others up."""
     complaints: Complaints = field(default_factory=Complaints)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,21 @@ def test_a_promotion_is_shown_between_its_dates_only(shop):
     seen = [bool(rules.allowed(Filters(), FIRST_DAY_MS + day * DAY_MS)[row]) for day in (24, 25, 34, 35, 24)]
 
     assert seen == [False, True, True, False, False]
+
+
+def test_whoever_asks_for_what_is_out_of_stock_sees_neither_withdrawn_items_nor_those_of_another_time(shop):
+    changed = [
+        replace(shop.item("camera"), is_available=False),
+        replace(shop.item("kettle"), starts_ms=NOW_MS + DAY_MS),
+        replace(shop.item("boots"), ends_ms=NOW_MS),
+        replace(shop.item("socks"), stock=0),
+    ]
+    shop.catalogue.extend(ItemTable.from_rows(changed))
+
+    seen = shown(shop, Filters(is_in_stock_only=False))
+
+    assert "socks" in seen
+    assert seen.isdisjoint({"camera", "kettle", "boots"})
 
 
 def test_filters_narrow_together(shop):

@@ -55,7 +55,7 @@ def test_a_category_includes_what_lies_below_it():
     assert [shop.categories.values[node] for node in shop.category_nodes(0)] == ["Kitchen", "Kitchen > Kettles"]
 
 
-def test_sellable_follows_stock_flag_and_dates():
+def test_what_may_be_shown_follows_flag_and_dates_and_not_stock():
     shop = catalogue(
         item("uncounted"),
         item("sold-out", stock=0),
@@ -63,11 +63,11 @@ def test_sellable_follows_stock_flag_and_dates():
         item("campaign", kind=ItemKind.PROMOTION, starts_ms=10, ends_ms=20),
     )
 
-    assert [shop.sellable(now).tolist() for now in (9, 10, 19, 20)] == [
-        [True, False, False, False],
-        [True, False, False, True],
-        [True, False, False, True],
-        [True, False, False, False],
+    assert [shop.showable(now).tolist() for now in (9, 10, 19, 20)] == [
+        [True, True, False, False],
+        [True, True, False, True],
+        [True, True, False, True],
+        [True, True, False, False],
     ]
 
 
