@@ -6,8 +6,9 @@ A dense score vector is (n_items,) with ``-inf`` where the source has no opinion
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,56 @@ class Handover:
         """Forget everything: the source has learned something."""
         with self._lock:
             self._kept.clear()
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """The best ``n`` of ``dense`` under ``allowed``; holds both, so that no other object takes their identity."""
+
+    dense: Dense
+    allowed: NDArray[np.bool_] | None
+    n: int
+    best: Candidates
+
+
+class CrowdBest:
+    """The best of scores that are the same for everybody, sorted out once and not for each request.
+
+    Requests that share a mask of allowed items (they do unless their filters differ) share the sorted list; only what a
+    request leaves out beside it is looked at anew. Safe to use from several threads.
+    """
+
+    def __init__(self, catalogue: Catalogue, n_kept: int = 8, n_spare: int = 200) -> None:
+        """``n_kept`` masks are remembered; up to ``n_spare`` rows a request leaves out cost no sorting."""
+        self._catalogue = catalogue
+        self._lists: OrderedDict[tuple[int, int], _Sorted] = OrderedDict()
+        self._n_kept = n_kept
+        self._n_spare = n_spare
+        self._lock = threading.Lock()
+
+    def propose(self, name: str, dense: Dense, n: int, request: Request) -> Candidates:
+        """As the function ``propose``, within the request's categories.
+
+        ``dense`` must not change, and should be the same object as long as nothing happens.
+        """
+        left_out = np.concatenate([request.excluded_rows, request.anchor_rows])
+        if request.filters.categories or len(left_out) > self._n_spare:
+            return propose(name, within_categories(dense, request, self._catalogue), n, request)
+        key = id(dense), id(request.allowed)
+        with self._lock:
+            kept = self._lists.get(key)
+        if kept is None or kept.n < n + len(left_out):
+            everybody = Request(request.placement, request.now_ms, allowed=request.allowed)
+            n_sorted = n + self._n_spare
+            kept = _Sorted(dense, request.allowed, n_sorted, propose(name, dense, n_sorted, everybody))
+            with self._lock:
+                self._lists[key] = kept
+                if len(self._lists) > self._n_kept:
+                    self._lists.popitem(last=False)
+        best = kept.best
+        if len(left_out):
+            best = best.keep(~np.isin(best.item_rows, left_out))
+        return best.best(n)
 
 
 def propose(name: str, dense: Dense, n: int, request: Request) -> Candidates:

@@ -142,23 +142,18 @@ class ItemNeighbours:
     def _dense(self, request: Request) -> NDArray[np.float64]:
         counts = self._counts
         n = max(self._catalogue.n_items, len(counts.singles))
-        scores = np.zeros(n)
         if len(request.anchor_rows):
             rows = np.unique(request.anchor_rows)
             weights = np.ones(len(rows), dtype=np.float32)
         else:
             rows, weights = self._recency.of(request.state, request.now_ms)
-        for row, weight in zip(rows.tolist(), weights.tolist(), strict=True):
-            if 0 <= row < len(counts.singles):
-                partners, met = counts.partners(row)
-                scores[partners] += weight * self._similarity(counts, row, partners, met)
+        is_counted = (rows >= 0) & (rows < len(counts.singles))
+        rows, weights = rows[is_counted], weights[is_counted]
+        place, partners, met = counts.partners_of(rows)
+        scale = np.sqrt(np.maximum(counts.singles[rows][place] * counts.singles[partners], 1e-12))
+        likeness = np.minimum(met / scale, 1.0) * met / (met + self._config.shrink)
+        scores = np.bincount(partners, weights[place] * likeness, minlength=n)
         return np.where(scores > 0, scores, NO_OPINION)
-
-    def _similarity(
-        self, counts: PairCounts, row: int, partners: NDArray[np.int64], met: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        scale = np.sqrt(np.maximum(counts.singles[row] * counts.singles[partners], 1e-12))
-        return np.minimum(met / scale, 1.0) * met / (met + self._config.shrink)
 
 
 def count_meetings(steps: Steps, config: ItemNeighboursConfig) -> PairCounts:

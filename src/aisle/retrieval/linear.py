@@ -30,6 +30,7 @@ from aisle.retrieval.interactions import (
 from aisle.retrieval.item_features import feature_matrix
 from aisle.retrieval.ridge import Moments, solve_exact
 from aisle.retrieval.ridge_sparse import solve_by_neighbours
+from aisle.retrieval.sparse_rows import entries_of
 from aisle.settings import Config
 from aisle.storage.arrays import read_arrays, sparse_arrays, sparse_matrix, sparse_names, write_arrays
 
@@ -180,12 +181,5 @@ def moments_of(steps: Steps, features: sp.csr_matrix, config: LinearConfig) -> t
 
 def sum_of_rows(matrix: sp.csr_matrix, rows: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float64]:
     """``weights @ matrix[rows]`` of a square matrix, dense. (n,) float64. Cost O(entries of those rows + n)."""
-    start, stop = matrix.indptr[rows].astype(np.int64), matrix.indptr[rows + 1].astype(np.int64)
-    length = stop - start
-    total = int(length.sum())
-    offset = (
-        np.repeat(start - np.concatenate([[0], np.cumsum(length)[:-1]]), length) if total else np.empty(0, np.int64)
-    )
-    position = np.arange(total) + offset
-    values = matrix.data[position] * np.repeat(weights, length)
-    return np.bincount(matrix.indices[position], values, minlength=len(matrix.indptr) - 1).astype(np.float64)
+    place, column, value = entries_of(matrix, rows)
+    return np.bincount(column, value * weights[place], minlength=len(matrix.indptr) - 1).astype(np.float64)

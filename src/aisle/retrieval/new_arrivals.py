@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from aisle.retrieval.interactions import EVENT_WEIGHTS, interaction_arrays, weig
 from aisle.settings import Config
 from aisle.storage.arrays import read_arrays, write_arrays
 
-DAY_MS = 86_400_000
+DAY_MS, MINUTE_MS = 86_400_000, 60_000
 
 
 class NewArrivalsConfig(Config):
@@ -33,6 +34,18 @@ class NewArrivalsConfig(Config):
     """Older items are not new. Raising it makes the list longer."""
     taste: float = Field(default=2.0, ge=0)
     """How much the user's share of interest in the item's category lifts it; 0 shows everyone the same."""
+
+
+@dataclass(frozen=True)
+class _Newness:
+    """Rows that are new in one minute and their scores before taste, of one state of the catalogue."""
+
+    first_seen_ms: NDArray[np.int64]
+    minute: int
+    version: int
+    n_items: int
+    rows: Rows
+    scores: NDArray[np.float64]
 
 
 class NewArrivals:
@@ -53,6 +66,7 @@ class NewArrivals:
         self._weights = weight_of_code(EVENT_WEIGHTS)
         self._catalogue = catalogue
         self._clock = clock
+        self._newness: _Newness | None = None
         self._handover = Handover()
         self._lock = threading.Lock()
 
@@ -99,18 +113,28 @@ class NewArrivals:
                 self._first_seen_ms = np.concatenate([self._first_seen_ms, np.full(n_new, self._clock())])
 
     def _dense(self, request: Request) -> NDArray[np.float64]:
-        first_seen = self._first_seen_ms
-        n = len(first_seen)
-        created = self._catalogue.column("created_ms")[:n]
-        came_ms = np.where(created != NO_VALUE, created, first_seen)
-        is_new = (came_ms != NO_VALUE) & (came_ms >= request.now_ms - self._config.longest_days * DAY_MS)
-        new = np.flatnonzero(is_new)  # few of all items: only these are worked out
-        days = np.maximum(request.now_ms - came_ms[new], 0) / DAY_MS
-        dense = np.full(n, NO_OPINION)
-        dense[new] = 0.5 ** (days / self._config.half_life_days)
+        newness = self._newness_at(request.now_ms)
+        new = newness.rows
+        dense = np.full(newness.n_items, NO_OPINION)
+        dense[new] = newness.scores
         if self._config.taste > 0:
             dense[new] *= 1.0 + self._config.taste * self._shares(request, new)
         return dense
+
+    def _newness_at(self, now_ms: int) -> _Newness:
+        """What is new, the same for everybody: worked out once a minute and whenever items come or change."""
+        first_seen, kept = self._first_seen_ms, self._newness
+        minute, version = now_ms // MINUTE_MS, self._catalogue.version
+        if kept is None or kept.first_seen_ms is not first_seen or (kept.minute, kept.version) != (minute, version):
+            n = len(first_seen)
+            created = self._catalogue.column("created_ms")[:n]
+            came_ms = np.where(created != NO_VALUE, created, first_seen)
+            is_new = (came_ms != NO_VALUE) & (came_ms >= now_ms - self._config.longest_days * DAY_MS)
+            rows = np.flatnonzero(is_new)  # few of all items: only these are worked out
+            days = np.maximum(now_ms - came_ms[rows], 0) / DAY_MS
+            scores = 0.5 ** (days / self._config.half_life_days)
+            kept = self._newness = _Newness(first_seen, minute, version, n, rows, scores)
+        return kept
 
     def _shares(self, request: Request, rows: Rows) -> NDArray[np.float64]:
         """The user's share of positive interest in the category of each of ``rows``, 0 without any. (k,) float64."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from aisle.retrieval.dense_scores import grown
 from aisle.retrieval.ridge_sparse import largest_of_sparse
+from aisle.retrieval.sparse_rows import entries_of
 from aisle.storage.arrays import sparse_arrays, sparse_matrix, sparse_names
 
 Integers = NDArray[np.int64]
@@ -82,6 +83,18 @@ class PairCounts:
         counts = np.concatenate([counts for _, counts in found]) if found else np.empty(0)
         unique, position = np.unique(rows, return_inverse=True)
         return unique.astype(np.int64), np.bincount(position, counts, minlength=len(unique)).astype(np.float64)
+
+    def partners_of(self, item_rows: Integers) -> tuple[Integers, Integers, Float64]:
+        """Items met together with each of ``item_rows`` (k,), and how often: place in ``item_rows``, partner, count."""
+        places, partners, counts = entries_of(self.pairs, item_rows)
+        new_places, new_partners, new_counts = entries_of(self.recent, item_rows)
+        if not len(new_places):  # nothing new since the fit, by far the usual case
+            return places, partners, counts.astype(np.float64)
+        n = len(self.singles)
+        keys = np.concatenate([places * n + partners, new_places * n + new_partners])
+        unique, position = np.unique(keys, return_inverse=True)
+        summed = np.bincount(position, np.concatenate([counts, new_counts]), minlength=len(unique))
+        return unique // n, unique % n, summed
 
     def plus(
         self,
