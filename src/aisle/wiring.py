@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aisle import registry
-from aisle.contracts import CandidateSource, Clock, EmbeddingStore, LivePart, Meter, Parts, Progress, RecordStore
-from aisle.decision import Eligibility, ItemVectors, ObjectivePolicy
+from aisle.contracts import Clock, EmbeddingStore, LivePart, Meter, Parts, Progress, RecordStore
+from aisle.decision import Eligibility, ObjectivePolicy
 from aisle.domain import Catalogue, Snapshot
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
 from aisle.flows import collect, train
@@ -120,7 +120,7 @@ def go_live(
         rules=Eligibility(parts.catalogue, settings.shop.currency),
         fuse=fuse,
         fallback=FusedScore(),
-        policy=ObjectivePolicy(parts.catalogue, lambda: item_vectors(lineup.sources.values())),
+        policy=ObjectivePolicy(parts.catalogue, lambda: lineup.in_service.item_vectors),
         placements=settings.placement,
         clock=clock,
         new_slate_id=lambda: uuid.uuid4().hex,
@@ -130,11 +130,6 @@ def go_live(
     live = Live(stages, collect.Follower(stages, seq), parts, outbox)
     bring_in(list(specs.values()), live, records)
     return live
-
-
-def item_vectors(sources: Iterable[CandidateSource]) -> ItemVectors | None:
-    """The first source that knows items as vectors, by which lists are kept varied."""
-    return next((source for source in sources if isinstance(source, ItemVectors)), None)
 
 
 def bring_in(specs: Sequence[SourceSpec], live: Live, records: RecordStore) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aisle.contracts import Scorer
 from aisle.domain import Candidates, Request
 from aisle.flows.degraded import Degraded
 from aisle.flows.stages import Fuse, InService
@@ -33,11 +32,10 @@ def propose(
     with watch.timing("retrieve"):
         found = retrieve(config.sources, requests, n, in_service, degraded, SOURCES_BY)
     with watch.timing("fuse"):
-        scorers = {name: source for name, source in in_service.sources.items() if isinstance(source, Scorer)}
         candidates = degraded.attempt(
             "fusion",
             FUSION_BY,
-            lambda: fuse(requests, found, config.fusion, scorers),
+            lambda: fuse(requests, found, config.fusion, in_service.scorers),
             otherwise=lambda: list(next(iter(found.values()), [Candidates.empty() for _ in requests])),
         )
     for name in config.backfill:

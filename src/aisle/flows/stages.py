@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from aisle.contracts import (
     StateStore,
     Statistics,
 )
+from aisle.decision import ItemVectors
 from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Request, Slate, UserState
 from aisle.errors import ConfigError, unknown_name
 from aisle.flows.degraded import Complaints
@@ -100,6 +102,16 @@ class InService:
     def live_parts(self) -> Mapping[str, LivePart]:
         """Everything that follows the records, by name."""
         return self.sources if self.statistics is None else {**self.sources, STATISTICS: self.statistics}
+
+    @cached_property
+    def scorers(self) -> Mapping[str, Scorer]:
+        """The sources that can score what others propose."""
+        return {name: source for name, source in self.sources.items() if isinstance(source, Scorer)}
+
+    @cached_property
+    def item_vectors(self) -> ItemVectors | None:
+        """The first source that knows items as vectors, by which lists are kept varied."""
+        return next((source for source in self.sources.values() if isinstance(source, ItemVectors)), None)
 
 
 class Lineup:
