@@ -77,6 +77,14 @@ def test_short_lists_are_filled_up_and_say_from_where(shop):
     assert utilities == sorted(utilities, reverse=True)
 
 
+def test_an_item_whose_id_is_typed_comes_first(shop):
+    # Its words would bring others first: the guide is about tea and kettles.
+    assert shop.search("brewing-guide").item_ids[0] == "brewing-guide"
+    assert shop.search("  Brewing-GUIDE ", size=1).item_ids == ("brewing-guide",)
+    assert shop.search("camera", filters=Filters(is_in_stock_only=False)).item_ids[0] == "camera"
+    assert "camera" not in shop.search("camera").item_ids  # a filter holds for it too
+
+
 @pytest.mark.parametrize("query", ['"', "AND OR (", "title:*", "a" * MAX_QUERY_CHARACTERS, "\x00\x07", "", "（茶）"])
 def test_no_query_breaks_the_search(shop, query):
     assert shop.search(query).degraded == ()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aisle.contracts import Scorer
-from aisle.domain import Candidates, Request
+from aisle.domain import Candidates, Request, allowed_mask
 from aisle.flows.degraded import Degraded
 from aisle.flows.stages import Fuse, InService
 from aisle.flows.watch import Watch
@@ -28,7 +28,7 @@ def propose(
     degraded: Degraded,
     watch: Watch,
 ) -> list[Candidates]:
-    """Ask the placement's sources, fuse what they found, and top short lists up from the backfill sources."""
+    """Ask the placement's sources, fuse what they found, top short lists up, and put what the query names first."""
     n = max(config.n_candidates, *(request.size for request in requests))
     with watch.timing("retrieve"):
         found = retrieve(config.sources, requests, n, in_service, degraded, SOURCES_BY)
@@ -50,7 +50,27 @@ def propose(
         for position, i in enumerate(short):
             if extra is not None:
                 candidates[i] = behind(candidates[i], extra[position], requests[i].size)
-    return candidates
+    return [with_named(request, of) for request, of in zip(requests, candidates, strict=True)]
+
+
+def with_named(request: Request, candidates: Candidates) -> Candidates:
+    """The items that the query names by their id before all others, if they may be shown; no source needs know them."""
+    named = request.named_rows
+    if not len(named):
+        return candidates
+    named = named[allowed_mask(request, int(named.max()) + 1)[named]]
+    is_named = np.isin(candidates.item_rows, named)
+    found, others = candidates.keep(is_named), candidates.keep(~is_named)
+    missing = named[~np.isin(named, found.item_rows)]
+    unknown = np.full((len(missing), len(candidates.sources)), np.nan, dtype=np.float32)
+    ceiling = candidates.fused.max() if len(candidates) else np.float32(0.0)
+    n_first = len(found) + len(missing)
+    return Candidates(
+        np.concatenate([found.item_rows, missing, others.item_rows]),
+        np.concatenate([found.scores, unknown, others.scores]),
+        candidates.sources,
+        np.concatenate([ceiling + np.arange(n_first, 0, -1, dtype=np.float32), others.fused]),
+    )
 
 
 def retrieve(
