@@ -48,6 +48,26 @@ def test_filters_hold_for_every_item(shop, tiny):
     assert all(tiny.item(item_id).price_minor <= 3000 for item_id in response.item_ids)
 
 
+def test_counts_of_a_facet_leave_its_own_filter_aside(shop):
+    def asked(**limits):
+        ask = Ask(text="tea kettle", filters=Filters(**limits), with_facets=True)
+        [response] = shop.ask_search([ask])
+        assert response.degraded == ()
+        return response, {facet.value: facet.n_items for facet in response.facets.brands}
+
+    whole, brands = asked()
+    narrow, still = asked(brands=("Maple",))
+    assert {"Maple", "Hillside"} <= set(brands)
+    assert still == brands
+    assert set(narrow.item_ids) < set(whole.item_ids)
+    # Every other facet is counted within the brand, and in the end nothing is left of what was chosen twice.
+    assert sum(facet.n_items for facet in narrow.facets.categories if facet.value == "Grocery") == 0
+    both, within = asked(brands=("Maple",), categories=("Grocery",))
+    assert (both.item_ids, within) == ((), {"Hillside": brands["Hillside"]})
+    cheap, _ = asked(max_price_minor=2000)
+    assert cheap.facets.highest_price_minor == whole.facets.highest_price_minor
+
+
 def test_many_asks_get_the_same_answers_as_one_by_one(shop):
     users = ["ann", "dora", None, "stranger"]
 
