@@ -145,6 +145,9 @@ class PlacementConfig(Config):
     """Candidates asked of each source; raising it costs time and finds more."""
     fusion: FusionConfig = FusionConfig()
     """How the lists of ``sources`` become one."""
+    same_category: float = Field(default=1.0, ge=0.0, le=1.0)
+    """What a candidate keeps of its fused score when its deepest category is that of an item the list is about.
+    Lowering it lets what goes with an item come before what could replace it."""
     n_ranked: int = Field(default=200, ge=1, le=10_000)
     """The best candidates of fusion that the ranker looks at; raising it costs time and finds more."""
     objective: Mapping[Literal["click", "purchase", "revenue", "margin"], float] = Field(
@@ -211,6 +214,7 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
         sources=("linear", "buy_again"),
         fusion=FusionConfig(method="scaled", weights={"linear": 1.0, "buy_again": 0.3}),
         backfill=("bought_together", "item_neighbours"),
+        same_category=0.5,
         size=6,
     ),
     "buy-it-again": PlacementConfig(sources=("buy_again",)),

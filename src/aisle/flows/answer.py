@@ -50,7 +50,7 @@ def answer(
     wants_facets = [ask.with_facets for ask, one in zip(asks, understood, strict=True) if isinstance(one, Request)]
     wider = degraded.guard("facets", lambda: widened(requests, wants_facets, stages.rules), otherwise=list)
     asked = [*requests, *(one.request for one in wider)]
-    proposed = propose(asked, config, in_service, stages.fuse, degraded, watch)
+    proposed = propose(asked, config, stages.catalogue, in_service, stages.fuse, degraded, watch)
     candidates = proposed[: len(requests)]
     facets = facets_of(wants_facets, candidates, wider, proposed[len(requests) :], stages, degraded, watch)
     shortlists = [

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aisle.contracts import Scorer
-from aisle.domain import Candidates, Request, allowed_mask
+from aisle.domain import NO_VALUE, Candidates, Catalogue, Request, allowed_mask
 from aisle.flows.degraded import Degraded
 from aisle.flows.stages import Fuse, InService
 from aisle.flows.watch import Watch
@@ -23,6 +23,7 @@ SOURCES_BY, FUSION_BY, BACKFILL_BY = 0.6, 0.7, 0.8
 def propose(
     requests: Sequence[Request],
     config: PlacementConfig,
+    catalogue: Catalogue,
     in_service: InService,
     fuse: Fuse,
     degraded: Degraded,
@@ -40,6 +41,7 @@ def propose(
             lambda: fuse(requests, found, config.fusion, scorers),
             otherwise=lambda: list(next(iter(found.values()), [Candidates.empty() for _ in requests])),
         )
+    candidates = [beside(request, of, config, catalogue) for request, of in zip(requests, candidates, strict=True)]
     for name in config.backfill:
         short = [i for i, request in enumerate(requests) if len(candidates[i]) < request.size]
         if not short:
@@ -49,8 +51,21 @@ def propose(
             extra = retrieve((name,), asked, n, in_service, degraded, BACKFILL_BY).get(name)
         for position, i in enumerate(short):
             if extra is not None:
-                candidates[i] = behind(candidates[i], extra[position], requests[i].size)
+                more = beside(requests[i], extra[position], config, catalogue)
+                candidates[i] = behind(candidates[i], more, requests[i].size)
     return [with_named(request, of) for request, of in zip(requests, candidates, strict=True)]
+
+
+def beside(request: Request, candidates: Candidates, config: PlacementConfig, catalogue: Catalogue) -> Candidates:
+    """With less for what could replace the items that the list is about: those of their deepest category."""
+    if config.same_category == 1.0 or not len(request.anchor_rows) or not len(candidates):
+        return candidates
+    leaf = catalogue.column("category")
+    replaces = np.isin(leaf[candidates.item_rows], leaf[request.anchor_rows]) & (leaf[candidates.item_rows] != NO_VALUE)
+    weight = np.where(replaces & (candidates.fused > 0), np.float32(config.same_category), np.float32(1.0))
+    fused = candidates.fused * weight
+    order = np.lexsort((candidates.item_rows, -fused))
+    return Candidates(candidates.item_rows[order], candidates.scores[order], candidates.sources, fused[order])
 
 
 def with_named(request: Request, candidates: Candidates) -> Candidates:
