@@ -79,6 +79,15 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Reader(Protocol):
+    """An encoder that can tell what it cannot read; of any other it is taken that it reads every language."""
+
+    def unread_shares(self, texts: Sequence[str]) -> Float32Array:
+        """(len(texts),) float32 in 0 to 1: the share of each text's tokens that the model has no token for."""
+        ...
+
+
 class EmbeddingStore(Protocol):
     """Keeps vectors by model fingerprint and content hash, so that an unchanged text is never encoded twice."""
 

@@ -98,6 +98,16 @@ class EncoderConfig(Config):
     """Cores one encoding uses, 0 all of them; lower it where many requests run at once (onnx and transformers)."""
 
 
+class FloorConfig(Config):
+    """From which score on a source vouches for an item. Scores are the source's own, and only those above 0 vouch."""
+
+    least: float = 0.0
+    """Least score. Raising it leaves more out; what it means depends on the source, and for ``semantic`` on the model:
+    0.45 suits the packaged one."""
+    share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Least share of the best score that the source gives for the request. Raising it leaves more out."""
+
+
 class FusionConfig(Config):
     """How lists of several sources become one."""
 
@@ -108,6 +118,9 @@ class FusionConfig(Config):
     """Weight by source, 1.0 where absent; raising it pulls that source's items up."""
     rank_constant: float = Field(default=60.0, gt=0)
     """``rank`` only: raising it flattens the difference between the first ranks."""
+    floors: Mapping[str, FloorConfig] = Field(default_factory=dict)
+    """By source, from which score on it vouches for an item; an item that no source vouches for is not found, so that
+    nonsense finds nothing. A source without a floor vouches for all it proposes; without any floor all is found."""
 
 
 class ExploreConfig(Config):
@@ -134,6 +147,9 @@ class PlacementConfig(Config):
     """Candidates asked of each source; raising it costs time and finds more."""
     fusion: FusionConfig = FusionConfig()
     """How the lists of ``sources`` become one."""
+    same_category: float = Field(default=1.0, ge=0.0, le=1.0)
+    """What a candidate keeps of its fused score when its deepest category is that of an item the list is about.
+    Lowering it lets what goes with an item come before what could replace it."""
     n_ranked: int = Field(default=200, ge=1, le=10_000)
     """The best candidates of fusion that the ranker looks at; raising it costs time and finds more."""
     objective: Mapping[Literal["click", "purchase", "revenue", "margin"], float] = Field(
@@ -157,16 +173,22 @@ class PlacementConfig(Config):
 
     @model_validator(mode="after")
     def _weighs_its_own_sources(self) -> Self:
-        for name in self.fusion.weights:
-            if name not in self.sources:
-                raise ValueError("fusion.weights: " + unknown_name("source of this placement", name, self.sources))
+        for table, names in (("weights", self.fusion.weights), ("floors", self.fusion.floors)):
+            for name in names:
+                if name not in self.sources:
+                    known = unknown_name("source of this placement", name, self.sources)
+                    raise ValueError(f"fusion.{table}: {known}")
         return self
 
 
 DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
     "search": PlacementConfig(
         sources=("lexical", "semantic"),
-        fusion=FusionConfig(method="scaled", weights={"lexical": 1.0, "semantic": 0.5}),
+        fusion=FusionConfig(
+            method="scaled",
+            weights={"lexical": 1.0, "semantic": 0.5},
+            floors={"lexical": FloorConfig(share=0.2), "semantic": FloorConfig(least=0.45)},
+        ),
         kinds=tuple(ItemKind),
         is_in_stock_only=False,
     ),
@@ -194,6 +216,7 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
         sources=("linear", "buy_again"),
         fusion=FusionConfig(method="scaled", weights={"linear": 1.0, "buy_again": 0.3}),
         backfill=("bought_together", "item_neighbours"),
+        same_category=0.5,
         size=6,
     ),
     "buy-it-again": PlacementConfig(sources=("buy_again",)),
@@ -217,14 +240,18 @@ def _changed(default: Config, given: Any) -> Any:
 
 
 def _of_its_sources(changed: Any, given: Any) -> Any:
-    """A changed placement without the default's weights of sources that it no longer has; given weights stay."""
+    """A changed placement without the default's weights and floors of sources it no longer has; given ones stay."""
     if not isinstance(given, Mapping) or not isinstance(given.get("sources"), list | tuple):
         return changed
     fusion, given_fusion = changed["fusion"], given.get("fusion", {})
-    if not isinstance(fusion, Mapping) or not isinstance(given_fusion, Mapping) or "weights" in given_fusion:
+    if not isinstance(fusion, Mapping) or not isinstance(given_fusion, Mapping):
         return changed
-    weights = {name: weight for name, weight in fusion["weights"].items() if name in given["sources"]}
-    return {**changed, "fusion": {**fusion, "weights": weights}}
+    by_default = [table for table in ("weights", "floors") if table not in given_fusion]
+    kept = {
+        table: {name: value for name, value in fusion[table].items() if name in given["sources"]}
+        for table in by_default
+    }
+    return {**changed, "fusion": {**fusion, **kept}}
 
 
 class ServingConfig(Config):

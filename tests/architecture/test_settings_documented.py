@@ -20,6 +20,7 @@ TABLES: dict[str, type[Config]] = {
     "encoder": settings.EncoderConfig,
     "placement.NAME": settings.PlacementConfig,
     "placement.NAME.fusion": settings.FusionConfig,
+    "placement.NAME.fusion.floors.SOURCE": settings.FloorConfig,
     "placement.NAME.explore": settings.ExploreConfig,
     "ranker": registry.find("aisle.rankers", "boosted_trees").Config,
     "serving": settings.ServingConfig,

@@ -48,6 +48,26 @@ def test_filters_hold_for_every_item(shop, tiny):
     assert all(tiny.item(item_id).price_minor <= 3000 for item_id in response.item_ids)
 
 
+def test_counts_of_a_facet_leave_its_own_filter_aside(shop):
+    def asked(**limits):
+        ask = Ask(text="tea kettle", filters=Filters(**limits), with_facets=True)
+        [response] = shop.ask_search([ask])
+        assert response.degraded == ()
+        return response, {facet.value: facet.n_items for facet in response.facets.brands}
+
+    whole, brands = asked()
+    narrow, still = asked(brands=("Maple",))
+    assert {"Maple", "Hillside"} <= set(brands)
+    assert still == brands
+    assert set(narrow.item_ids) < set(whole.item_ids)
+    # Every other facet is counted within the brand, and in the end nothing is left of what was chosen twice.
+    assert sum(facet.n_items for facet in narrow.facets.categories if facet.value == "Grocery") == 0
+    both, within = asked(brands=("Maple",), categories=("Grocery",))
+    assert (both.item_ids, set(within)) == ((), {"Hillside"})
+    cheap, _ = asked(max_price_minor=2000)
+    assert cheap.facets.highest_price_minor == whole.facets.highest_price_minor
+
+
 def test_many_asks_get_the_same_answers_as_one_by_one(shop):
     users = ["ann", "dora", None, "stranger"]
 
@@ -75,6 +95,28 @@ def test_short_lists_are_filled_up_and_say_from_where(shop):
     assert found_by[-1] == {"popular"}
     utilities = [slot.utility for slot in response.slate.slots]
     assert utilities == sorted(utilities, reverse=True)
+
+
+@pytest.mark.parametrize("query", ["qwrtzx", "blorptang", "zzzz 9999999", "手机壳", "!!!", ""])
+def test_nonsense_finds_nothing(shop, query):
+    [response] = shop.ask_search([Ask(text=query, with_facets=True)])
+
+    assert (response.item_ids, response.n_found, response.degraded) == ((), 0, ())
+    assert (response.facets.brands, response.facets.categories) == ((), ())
+
+
+def test_what_was_found_answers_the_query(shop):
+    assert set(shop.search("雨伞").item_ids) == {"umbrella"}
+    assert "headphones" not in shop.search("green tea").item_ids
+    assert "headphones" in shop.search("earphones").item_ids  # by its meaning alone
+
+
+def test_an_item_whose_id_is_typed_comes_first(shop):
+    # Its words would bring others first: the guide is about tea and kettles.
+    assert shop.search("brewing-guide").item_ids[0] == "brewing-guide"
+    assert shop.search("  Brewing-GUIDE ", size=1).item_ids == ("brewing-guide",)
+    assert shop.search("camera", filters=Filters(is_in_stock_only=False)).item_ids[0] == "camera"
+    assert "camera" not in shop.search("camera").item_ids  # a filter holds for it too
 
 
 @pytest.mark.parametrize("query", ['"', "AND OR (", "title:*", "a" * MAX_QUERY_CHARACTERS, "\x00\x07", "", "（茶）"])

@@ -235,6 +235,16 @@ def test_the_policy_fails_and_the_best_by_fused_score_come(asked):
     assert response.slate.versions["policy"] == "plain"
 
 
+def test_an_item_whose_id_is_typed_comes_first_whoever_fails_or_prefers_another(asked, monkeypatch):
+    ranked(asked.shop)
+    assert asked.search("KETTLE").item_ids[0] == "kettle"
+    for source in asked.stages.lineup.sources.values():
+        monkeypatch.setattr(source, "retrieve", broken, raising=False)
+    assert asked.search("KETTLE").item_ids == ("kettle",)
+    asked.changes["policy"] = type("Broken", (), {"select": broken})()
+    assert asked.search("KETTLE").item_ids == ("kettle",)
+
+
 def test_fusion_facets_and_user_states_fail(asked):
     asked.changes["fuse"] = broken
     assert asked.search("kettle").degraded == ("fusion",)

@@ -66,6 +66,20 @@ def test_facets_count_what_was_found(http):
     assert {"value": "Maple", "n_items": 2} in facets["brands"]
     assert facets["lowest_price_minor"] <= facets["highest_price_minor"]
     assert "facets" not in post(http, "search", {"query": "tea kettle"})
+    narrow = {"query": "tea kettle", "with_facets": True, "filters": {"brands": ["Maple"]}}
+    assert post(http, "search", narrow)["facets"]["brands"] == facets["brands"]
+
+
+def test_an_unknown_brand_or_category_is_a_problem_that_names_the_closest(http):
+    for limits, field, meant in (
+        ({"brands": ["maple"]}, "brands", "Did you mean 'Maple'?"),
+        ({"categories": ["kettles"]}, "categories", "Did you mean 'Kitchen > Kettles'?"),
+    ):
+        for path, ask in (("search", {"query": "kettle"}), ("recommend", {})):
+            answer = http.post(f"/v1/{path}", json={**ask, "filters": limits})
+            assert answer.status_code in (400, 422), answer.text
+            assert field in answer.text
+            assert meant in answer.json()["detail"]
 
 
 def test_filters_hold_for_every_item(http):

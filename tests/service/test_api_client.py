@@ -45,7 +45,9 @@ def test_asking(client):
     assert "kettle" not in [item.item_id for item in client.similar("kettle", size=3).items]
     assert client.suggest("ke", size=1)[0].text == "Kettles"
     dear = wire.Filters(min_price_minor=10_000)
-    assert client.recommend("popular", filters=dear, with_facets=True).facets.lowest_price_minor >= 10_000
+    facets = client.recommend("popular", filters=dear, with_facets=True).facets
+    assert {facet.value for facet in facets.brands} == {"Ridgeline", "Sonora"}  # boots and headphones
+    assert facets.lowest_price_minor < 10_000  # a facet is counted without its own filter
 
 
 def test_many_questions_and_one_that_is_wrong(client):

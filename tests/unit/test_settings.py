@@ -40,7 +40,10 @@ def test_other_sources_leave_the_usual_weights_of_those_gone_behind():
     fusion = parse('[placement.search]\nsources = ["lexical", "popular"]').placement["search"].fusion
 
     assert fusion.weights == {"lexical": 1.0}
+    assert set(fusion.floors) == {"lexical"}
     assert fusion.method == "scaled"
+    without = parse("[placement.search.fusion]\nfloors = {}").placement["search"].fusion
+    assert (without.floors, set(without.weights)) == ({}, {"lexical", "semantic"})
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,11 @@ def test_other_sources_leave_the_usual_weights_of_those_gone_behind():
             "[placement.search]\nsources = ['lexical']\nfusion = { weights = { semantic = 1 } }",
             "placement.search: fusion.weights: unknown source of this placement 'semantic'",
         ),
+        (
+            "[placement.search.fusion.floors.semantik]\nleast = 0.4",
+            "placement.search: fusion.floors: unknown source of this placement 'semantik'. Did you mean 'semantic'",
+        ),
+        ("[placement.search.fusion.floors.semantic]\nshare = 2", "placement.search.fusion.floors.semantic.share = 2"),
         ("[placement.search]\nsources = ['lexical']\nfusion = 5", "placement.search.fusion = 5"),
         ("[placement.home]\nsize = 3", "placement.home.sources"),
         ("[placement.home]\nsources = ['popular']\nsize = 0", "placement.home.size = 0"),

@@ -70,16 +70,22 @@ class ObjectivePolicy:
         slate_id: str,
         features: Features | None = None,
     ) -> Slate:
-        """At most ``request.size`` slots: the most useful first, ties as they come, but for diversity and chance."""
+        """At most ``request.size`` slots: the most useful first, ties as they come, but for diversity and chance.
+
+        Items that the query names stand before all others, for certain.
+        """
         utility = utilities(outcomes, placement)
         order = np.argsort(-utility, kind="stable")
-        chosen = self._choose(candidates, utility[order], order, placement, request.size, slate_id)
-        positions = order[chosen.positions]
+        is_named = np.isin(candidates.item_rows[order], request.named_rows)
+        named, others = order[is_named][: request.size], order[~is_named]
+        chosen = self._choose(candidates, utility[others], others, placement, request.size - len(named), slate_id)
+        positions = np.concatenate([named, others[chosen.positions]])
+        propensities = np.concatenate([np.ones(len(named)), chosen.propensities])
         return Slate(
             slate_id=slate_id,
             placement=request.placement,
             time_ms=request.now_ms,
-            slots=slots(self.catalogue, candidates, positions, utility, chosen.propensities, outcomes),
+            slots=slots(self.catalogue, candidates, positions, utility, propensities, outcomes),
             user_id=request.user_id,
             query=request.query.text if request.query else None,
             anchor_item_ids=tuple(self.catalogue.ids(request.anchor_rows)),

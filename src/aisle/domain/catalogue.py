@@ -63,7 +63,7 @@ class Catalogue:
     Reading is lock-free: a reader takes ``n_items`` and slices; writers append behind it. Category nodes are full paths
     joined by ``" > "``; ``category`` holds the deepest node of each item.
 
-    Memory: about 60 bytes an item plus its id.
+    Memory: about 60 bytes an item plus its id, which counts twice where it holds capitals.
     """
 
     def __init__(self, items: ItemTable | None = None) -> None:
@@ -75,6 +75,7 @@ class Catalogue:
         self.version = 0
         """Raised by every change; caches of masks are keyed by it."""
         self._row_of: dict[str, int] = {}
+        self._row_of_folded: dict[str, int] = {}
         self._ancestors: list[tuple[int, ...]] = []
         self._arrays: dict[str, NDArray[Any]] = {name: np.zeros(16, dtype=dtype) for name, dtype in _COLUMNS.items()}
         self._lock = threading.Lock()
@@ -94,6 +95,14 @@ class Catalogue:
         """Rows of ``item_ids``, ``NO_VALUE`` where unknown. (n,) int64."""
         find = self._row_of.get
         return np.fromiter((NO_VALUE if i is None else find(i, NO_VALUE) for i in item_ids), dtype=np.int64)
+
+    def typed_row(self, text: str) -> int:
+        """The row of the item whose id somebody typed, capitals aside, or ``NO_VALUE``; an id exactly so goes first."""
+        row = self.row(text)
+        if row != NO_VALUE:
+            return row
+        folded = text.casefold()
+        return self._row_of_folded.get(folded, self.row(folded))
 
     def ids(self, item_rows: Sequence[int] | NDArray[np.integer]) -> list[str]:
         """Ids at ``item_rows``."""
@@ -147,6 +156,10 @@ class Catalogue:
             # Only now can readers find the new rows: everything that they look up by row is there.
             self.item_ids.extend(new)
             self._row_of.update(new)
+            for item_id, row in new.items():
+                folded = item_id.casefold()
+                if folded != item_id:
+                    self._row_of_folded.setdefault(folded, row)
             self.version += 1
             return rows
 

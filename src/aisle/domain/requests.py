@@ -105,6 +105,7 @@ class Request:
 
     ``anchor_rows`` are the items the list is about (the item page's item, the basket's content). ``allowed`` (n_items,)
     bool marks the items that may be proposed, None all; rows beyond its end may not. ``excluded_rows`` may not either.
+    ``named_rows`` are items that the query names by their id: they stand first in the list, whatever else is found.
     """
 
     placement: str
@@ -114,6 +115,7 @@ class Request:
     anchor_rows: NDArray[np.int64] = field(default_factory=lambda: NO_ROWS)
     allowed: NDArray[np.bool_] | None = None
     excluded_rows: NDArray[np.int64] = field(default_factory=lambda: NO_ROWS)
+    named_rows: NDArray[np.int64] = field(default_factory=lambda: NO_ROWS)
     filters: Filters = Filters()
     context: Context = Context()
     size: int = 20

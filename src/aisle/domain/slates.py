@@ -92,8 +92,9 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """How the items found spread: most frequent values first. Prices in minor units of the shop's currency, None when
-    no item found has one.
+    """How the items found spread, each facet under every filter but its own: most frequent values first.
+
+    Prices in minor units of the shop's currency, None when no item found has one.
     """
 
     categories: tuple[Facet, ...] = ()

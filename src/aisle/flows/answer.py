@@ -14,7 +14,7 @@ from aisle.domain import Candidates, Facets, Features, Outcomes, Query, Request,
 from aisle.errors import AisleError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.facets import count_facets
+from aisle.flows.facets import Widened, count_facets, widened
 from aisle.flows.propose import propose
 from aisle.flows.stages import RANKER, STATISTICS, InService, Predict, Stages
 from aisle.flows.understand import understand
@@ -51,9 +51,12 @@ def answer(
     requests = [one for one in understood if isinstance(one, Request)]
     if not requests:
         return [one for one in understood if isinstance(one, AisleError)]
-    candidates = propose(requests, config, in_service, stages.fuse, degraded, watch)
     wants_facets = [ask.with_facets for ask, one in zip(asks, understood, strict=True) if isinstance(one, Request)]
-    facets = facets_of(wants_facets, candidates, stages, degraded, watch)
+    wider = degraded.guard("facets", lambda: widened(requests, wants_facets, stages.rules), otherwise=list)
+    asked = [*requests, *(one.request for one in wider)]
+    proposed = propose(asked, config, stages.catalogue, in_service, stages.fuse, degraded, watch)
+    candidates = proposed[: len(requests)]
+    facets = facets_of(wants_facets, candidates, wider, proposed[len(requests) :], stages, degraded, watch)
     shortlists = [
         found.best(max(config.n_ranked, request.size)) for request, found in zip(requests, candidates, strict=True)
     ]
@@ -75,17 +78,26 @@ def answer(
 
 
 def facets_of(
-    wanted: Sequence[bool], candidates: Sequence[Candidates], stages: Stages, degraded: Degraded, watch: Watch
+    wanted: Sequence[bool],
+    candidates: Sequence[Candidates],
+    wider: Sequence[Widened],
+    found_wider: Sequence[Candidates],
+    stages: Stages,
+    degraded: Degraded,
+    watch: Watch,
 ) -> list[Facets | None]:
-    """Counts over what was found, for those who want them."""
+    """Counts over what was found, for those who want them; ``found_wider`` is what was found for ``wider``."""
     nothing: list[Facets | None] = [None] * len(wanted)
     if not any(wanted):
         return nothing
+    more: list[dict[str, Candidates]] = [{} for _ in wanted]
+    for one, found in zip(wider, found_wider, strict=True):
+        more[one.place][one.facet] = found
 
     def count() -> list[Facets | None]:
         return [
-            count_facets(stages.catalogue, found) if is_wanted else None
-            for is_wanted, found in zip(wanted, candidates, strict=True)
+            count_facets(stages.catalogue, found, of_facet) if is_wanted else None
+            for is_wanted, found, of_facet in zip(wanted, candidates, more, strict=True)
         ]
 
     with watch.timing("facets"):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aisle.domain import Candidates, Request
+from aisle.domain import NO_VALUE, Candidates, Catalogue, Request, allowed_mask
 from aisle.flows.degraded import Degraded
 from aisle.flows.stages import Fuse, InService
 from aisle.flows.watch import Watch
@@ -22,12 +22,13 @@ SOURCES_BY, FUSION_BY, BACKFILL_BY = 0.6, 0.7, 0.8
 def propose(
     requests: Sequence[Request],
     config: PlacementConfig,
+    catalogue: Catalogue,
     in_service: InService,
     fuse: Fuse,
     degraded: Degraded,
     watch: Watch,
 ) -> list[Candidates]:
-    """Ask the placement's sources, fuse what they found, and top short lists up from the backfill sources."""
+    """Ask the placement's sources, fuse what they found, top short lists up, and put what the query names first."""
     n = max(config.n_candidates, *(request.size for request in requests))
     with watch.timing("retrieve"):
         found = retrieve(config.sources, requests, n, in_service, degraded, SOURCES_BY)
@@ -38,6 +39,7 @@ def propose(
             lambda: fuse(requests, found, config.fusion, in_service.scorers),
             otherwise=lambda: list(next(iter(found.values()), [Candidates.empty() for _ in requests])),
         )
+    candidates = [beside(request, of, config, catalogue) for request, of in zip(requests, candidates, strict=True)]
     for name in config.backfill:
         short = [i for i, request in enumerate(requests) if len(candidates[i]) < request.size]
         if not short:
@@ -47,8 +49,41 @@ def propose(
             extra = retrieve((name,), asked, n, in_service, degraded, BACKFILL_BY).get(name)
         for position, i in enumerate(short):
             if extra is not None:
-                candidates[i] = behind(candidates[i], extra[position], requests[i].size)
-    return candidates
+                more = beside(requests[i], extra[position], config, catalogue)
+                candidates[i] = behind(candidates[i], more, requests[i].size)
+    return [with_named(request, of) for request, of in zip(requests, candidates, strict=True)]
+
+
+def beside(request: Request, candidates: Candidates, config: PlacementConfig, catalogue: Catalogue) -> Candidates:
+    """With less for what could replace the items that the list is about: those of their deepest category."""
+    if config.same_category == 1.0 or not len(request.anchor_rows) or not len(candidates):
+        return candidates
+    leaf = catalogue.column("category")
+    replaces = np.isin(leaf[candidates.item_rows], leaf[request.anchor_rows]) & (leaf[candidates.item_rows] != NO_VALUE)
+    weight = np.where(replaces & (candidates.fused > 0), np.float32(config.same_category), np.float32(1.0))
+    fused = candidates.fused * weight
+    order = np.lexsort((candidates.item_rows, -fused))
+    return Candidates(candidates.item_rows[order], candidates.scores[order], candidates.sources, fused[order])
+
+
+def with_named(request: Request, candidates: Candidates) -> Candidates:
+    """The items that the query names by their id before all others, if they may be shown; no source needs know them."""
+    named = request.named_rows
+    if not len(named):
+        return candidates
+    named = named[allowed_mask(request, int(named.max()) + 1)[named]]
+    is_named = np.isin(candidates.item_rows, named)
+    found, others = candidates.keep(is_named), candidates.keep(~is_named)
+    missing = named[~np.isin(named, found.item_rows)]
+    unknown = np.full((len(missing), len(candidates.sources)), np.nan, dtype=np.float32)
+    ceiling = candidates.fused.max() if len(candidates) else np.float32(0.0)
+    n_first = len(found) + len(missing)
+    return Candidates(
+        np.concatenate([found.item_rows, missing, others.item_rows]),
+        np.concatenate([found.scores, unknown, others.scores]),
+        candidates.sources,
+        np.concatenate([ceiling + np.arange(n_first, 0, -1, dtype=np.float32), others.fused]),
+    )
 
 
 def retrieve(

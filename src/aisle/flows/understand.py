@@ -13,6 +13,7 @@ import numpy as np
 
 from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, UserState
 from aisle.domain.catalogue import Names, require_rows
+from aisle.domain.requests import NO_ROWS
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
@@ -65,6 +66,7 @@ def _request(
     check_names(filters, stages.catalogue)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
+    named = NO_VALUE if query is None else stages.catalogue.typed_row(query.text)
     allowed, excluded = degraded.guard(
         "eligibility",
         lambda: (stages.rules.allowed(filters, now_ms), stages.rules.excluded(filters, state)),
@@ -78,6 +80,7 @@ def _request(
         anchor_rows=anchors,
         allowed=allowed,
         excluded_rows=np.union1d(excluded, anchors) if len(anchors) else excluded,
+        named_rows=NO_ROWS if named == NO_VALUE else np.array([named], dtype=np.int64),
         filters=filters,
         context=ask.context,
         size=size_of(ask, config),

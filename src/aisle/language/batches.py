@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from aisle.contracts import Float32Array
+
 Int64Array = NDArray[np.int64]
 
 
@@ -18,13 +20,30 @@ def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[Int64Arr
         yield order[start : start + batch_size]
 
 
-def tokenized(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, cut to the tokenizer's limit; at least one token each.
+def tokenized(tokenizer: Tokenizer, texts: Sequence[str], *, with_marks: bool = True) -> list[list[int]]:
+    """Token ids of each text, cut to the tokenizer's limit; at least one token each. Marks are ``[CLS]`` and the like.
 
     Characters outside Unicode proper (lone surrogates from broken sources) are replaced first.
     """
     clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-    return [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(clean)]
+    return [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(clean, add_special_tokens=with_marks)]
+
+
+def unknown_token(tokenizer: Tokenizer) -> int | None:
+    """What stands for text that the vocabulary has no token for; None where every text has tokens (bytes)."""
+    names = (getattr(tokenizer.model, "unk_token", None), "<unk>", "[UNK]")
+    found = (tokenizer.token_to_id(name) for name in names if name)
+    return next((token for token in found if token is not None), None)
+
+
+def unread_shares(token_ids: Sequence[Sequence[int]], unknown: int | None) -> Float32Array:
+    """The share of each text's tokens that is ``unknown``; 0 for no tokens and where a vocabulary has no such token.
+
+    English models put ``[UNK]`` for nearly every Chinese character: 95% of 1,000 real Chinese shopping queries are
+    unread by a third or more, and what is less is mostly written in Latin letters.
+    """
+    shares = [sum(token == unknown for token in ids) / max(len(ids), 1) for ids in token_ids]
+    return np.array(shares, dtype=np.float32)
 
 
 def padded(token_ids: Sequence[Sequence[int]]) -> tuple[Int64Array, Int64Array]:

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import CorruptError
-from aisle.language.batches import Int64Array, length_batches, padded, tokenized
+from aisle.language.batches import Int64Array, length_batches, padded, tokenized, unknown_token, unread_shares
 from aisle.language.model_folder import open_model_folder
 from aisle.language.onnx_cache import exported
 from aisle.settings import EncoderConfig
@@ -67,6 +67,7 @@ class OnnxEncoder:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # both libraries raise their own undocumented types
             raise CorruptError(f"{folder}: {error}; delete the folder to export anew", path=str(folder)) from error
+        self._unknown_token = unknown_token(self._tokenizer)
         self._fingerprint = fingerprint
         self._dimension = int(self._session.get_outputs()[0].shape[1])
 
@@ -115,3 +116,8 @@ class OnnxEncoder:
         if not np.isfinite(vectors).all():
             raise CorruptError(f"the model {self._fingerprint} gave vectors that are not finite; export it anew")
         return vectors
+
+    def unread_shares(self, texts: Sequence[str]) -> Float32Array:
+        """The share of each text's tokens that the model has no token for, (len(texts),) float32."""
+        token_ids = tokenized(self._tokenizer, texts, with_marks=False)
+        return unread_shares(token_ids, self._unknown_token)

@@ -13,7 +13,7 @@ import numpy as np
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, CorruptError
-from aisle.language.batches import length_batches
+from aisle.language.batches import length_batches, unread_shares
 from aisle.language.model_folder import ModelFolder, Pooling, open_model_folder
 from aisle.language.pooling import pooled
 from aisle.settings import EncoderConfig
@@ -108,3 +108,11 @@ class TransformerEncoder:
         if not np.isfinite(vectors).all():
             raise CorruptError(f"the model {self._fingerprint} gave vectors that are not finite; check its weights")
         return vectors
+
+    def unread_shares(self, texts: Sequence[str]) -> Float32Array:
+        """The share of each text's tokens that the model has no token for, (len(texts),) float32."""
+        if not len(texts):
+            return np.zeros(0, dtype=np.float32)
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        inputs = self._tokenizer(clean, truncation=True, max_length=self._max_tokens, add_special_tokens=False)
+        return unread_shares(inputs["input_ids"], self._tokenizer.unk_token_id)

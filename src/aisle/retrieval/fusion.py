@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aisle.contracts import Float32Array, Scorer
 from aisle.domain import Candidates, Request
-from aisle.settings import FusionConfig
+from aisle.settings import FloorConfig, FusionConfig
 
 
 def fuse(
@@ -21,12 +21,15 @@ def fuse(
     config: FusionConfig,
     scorers: Mapping[str, Scorer],
 ) -> list[Candidates]:
-    """Fused candidates of each request: the union of what the sources proposed, best first, ties by ascending row.
+    """Fused candidates of each request: what the sources proposed and vouch for, best first, ties by ascending row.
+
+    A source vouches for what has at least its floor, whoever proposed it (``config.floors``); what no source vouches
+    for is left out before scores are put together.
 
     Args:
         requests: the requests.
         found: by source name, one ``Candidates`` a request; the order of sources is the order of score columns.
-        config: method and weights; a source without a weight counts 1.
+        config: method, weights and floors; a source without a weight counts 1.
         scorers: sources that can score others' proposals. What they have no score for (nan) stays nan in the answer.
 
     Methods, s being a source's score and w its weight:
@@ -38,24 +41,39 @@ def fuse(
     names = tuple(found)
     rows = [_union([found[name][place].item_rows for name in names]) for place in range(len(requests))]
     columns = [_scores(found[name], requests, rows, scorers.get(name)) for name in names]
-    weights = np.array([config.weights.get(name, 1.0) for name in names], dtype=np.float64)
+    floors = [config.floors.get(name) for name in names]
     fused: list[Candidates] = []
-    for place in range(len(requests)):
-        if not len(rows[place]):
+    for place, of_request in enumerate(rows):
+        if not len(of_request):
             fused.append(Candidates.empty(*names))
             continue
         scores = np.stack([column[place] for column in columns], axis=1)  # (n, n_sources), nan where unknown
-        if config.method == "rank":
-            proposed = [found[name][place].item_rows for name in names]
-            parts = np.stack([_reciprocal_ranks(rows[place], of, config.rank_constant) for of in proposed], axis=1)
-        elif config.method == "scaled":
-            parts = np.stack([_scaled(column) for column in scores.T], axis=1)
-        else:
-            parts = np.stack([_standardised(column) for column in scores.T], axis=1)
-        total = parts @ weights
-        order = np.lexsort((rows[place], -total))
-        fused.append(Candidates(rows[place][order], scores[order], names, total[order].astype(np.float32)))
+        proposed = [found[name][place].item_rows for name in names]
+        if config.floors:
+            kept = _vouched_for(of_request, scores, proposed, floors)
+            of_request, scores = of_request[kept], scores[kept]
+        total = _total(of_request, scores, proposed, config, names)
+        order = np.lexsort((of_request, -total))
+        fused.append(Candidates(of_request[order], scores[order], names, total[order].astype(np.float32)))
     return fused
+
+
+def _total(
+    rows: NDArray[np.int64],
+    scores: Float32Array,
+    proposed: Sequence[NDArray[np.int64]],
+    config: FusionConfig,
+    names: Sequence[str],
+) -> NDArray[np.float64]:
+    """(n,) the fused score of each candidate; see ``fuse`` for the methods."""
+    if config.method == "rank":
+        parts = [_reciprocal_ranks(rows, of_source, config.rank_constant) for of_source in proposed]
+    elif config.method == "scaled":
+        parts = [_scaled(column) for column in scores.T]
+    else:
+        parts = [_standardised(column) for column in scores.T]
+    weights = np.array([config.weights.get(name, 1.0) for name in names], dtype=np.float64)
+    return np.stack(parts, axis=1) @ weights
 
 
 def _union(lists: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -87,11 +105,30 @@ def _scores(
     return columns
 
 
+def _vouched_for(
+    rows: NDArray[np.int64],
+    scores: Float32Array,
+    proposed: Sequence[NDArray[np.int64]],
+    floors: Sequence[FloorConfig | None],
+) -> NDArray[np.bool_]:
+    """Which candidates (n,) at least one source vouches for; ``scores`` (n, n_sources), the rest a source each."""
+    vouched = np.zeros(len(rows), dtype=np.bool_)
+    for column, of_source, floor in zip(scores.T, proposed, floors, strict=True):
+        if floor is None:
+            vouched |= np.isin(rows, of_source)
+            continue
+        known = np.nan_to_num(column, nan=0.0, neginf=0.0)
+        vouched |= (known > 0) & (known >= max(floor.least, floor.share * float(known.max())))
+    return vouched
+
+
 def _reciprocal_ranks(
     rows: NDArray[np.int64], proposed: NDArray[np.int64], rank_constant: float
 ) -> NDArray[np.float64]:
     part = np.zeros(len(rows))
-    part[np.searchsorted(rows, proposed)] = 1.0 / (rank_constant + np.arange(1, len(proposed) + 1))
+    is_kept = np.isin(proposed, rows)
+    ranks = np.arange(1, len(proposed) + 1)[is_kept]
+    part[np.searchsorted(rows, proposed[is_kept])] = 1.0 / (rank_constant + ranks)
     return part
 
 

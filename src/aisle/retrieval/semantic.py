@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from aisle import settings
-from aisle.contracts import Encoder, Float32Array, Parts, Rows
+from aisle.contracts import Encoder, Float32Array, Parts, Reader, Rows
 from aisle.domain import EVENT_CODE, INTEREST_TYPES, NO_VALUE, Candidates, EventTable, ItemTable, Request, Snapshot
 from aisle.errors import ConfigError, CorruptError
 from aisle.retrieval.vectors import CosineIndex
@@ -40,6 +40,9 @@ class SemanticConfig(settings.Config):
     """Latest interactions that stand for a user."""
     history_decay: float = Field(default=0.8, gt=0, le=1)
     """Weight of an interaction against the one after it; raising it looks further back."""
+    max_unread: float = Field(default=0.3, ge=0, le=1)
+    """Share of a query's tokens that the encoder may have no token for; a query above it is left to other sources.
+    Raising it answers queries in writings that the model does not know, with whatever lies near by accident."""
     n_remembered_queries: int = Field(default=10_000, ge=0)
     """Vectors of the latest queries kept in memory (1.5 KB each at 384 dimensions)."""
 
@@ -47,8 +50,8 @@ class SemanticConfig(settings.Config):
 class Semantic:
     """Cosine between vectors of texts.
 
-    A request with a query is answered by its text; without one by its anchors' mean vector; without anchors by the
-    recency-weighted mean of the user's interactions. Anchors themselves are not proposed.
+    A request with a query is answered by its text, if the encoder can read it; without one by its anchors' mean vector;
+    without anchors by the recency-weighted mean of the user's interactions. Anchors themselves are not proposed.
 
     Cost: fitting encodes every text once; a query is one encoding (about 4 ms, remembered for repeats) and one search.
     """
@@ -160,7 +163,7 @@ class Semantic:
         """(n_requests, d) unit rows to search near, and which requests have one."""
         points = np.zeros((len(requests), self._index.dimension), dtype=np.float32)
         texts = [request.query.effective.strip() if request.query else "" for request in requests]
-        typed = [position for position, text in enumerate(texts) if text]
+        typed = self._readable([position for position, text in enumerate(texts) if text], texts)
         if typed:
             points[typed] = self._encoded([texts[position] for position in typed])
         for position, request in enumerate(requests):
@@ -168,6 +171,13 @@ class Semantic:
                 points[position] = self._mean(*self._about(request))
         norms = np.linalg.norm(points, axis=1, keepdims=True)
         return np.divide(points, norms, out=points, where=norms > 0), norms[:, 0] > 0
+
+    def _readable(self, typed: list[int], texts: list[str]) -> list[int]:
+        """Those of the positions ``typed`` whose text the encoder can read."""
+        if not typed or not isinstance(self._query_encoder, Reader):
+            return typed
+        unread = self._query_encoder.unread_shares([texts[position] for position in typed])
+        return [position for position, share in zip(typed, unread, strict=True) if share <= self._config.max_unread]
 
     def _about(self, request: Request) -> tuple[Rows, Float32Array]:
         """Rows that stand for a request without a query, and their weights."""

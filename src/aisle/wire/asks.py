@@ -76,7 +76,7 @@ class Ask(Asked):
     with_items: bool = False
     """True adds each item's record (title, price, ...)."""
     with_facets: bool = False
-    """True adds counts by category, brand and price over what was found."""
+    """True adds counts by category, brand and price over what was found, each under every filter but its own."""
     explain: bool = False
     """True adds the reasons of each item."""
 

@@ -211,6 +211,23 @@ def test_a_varied_list_by_hand(catalogue):
     assert chosen_by(policy, found, PlacementConfig(sources=("a",), diversity=0.4)).item_ids == ("i0", "i1", "i2")
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("diversity", [0.0, 0.3])
+def test_what_the_query_names_stands_first_for_certain(catalogue, share, diversity):
+    found = candidates_of([1.0, 0.5, 3.0, 2.0])
+    placement = PlacementConfig(sources=("a",), diversity=diversity, explore=ExploreConfig(share=share))
+    request = Request("search", 5, named_rows=np.array([1, 7]), size=3)
+    (outcomes,) = FusedScore().predict([request], [found], [])
+
+    slate = ObjectivePolicy(catalogue).select(request, found, outcomes, placement, "s")
+
+    assert slate.item_ids[0] == "i1"
+    assert (slate.slots[0].propensity, slate.slots[0].utility) == (1.0, 0.5)
+    assert len(set(slate.item_ids)) == 3
+    if not share and not diversity:
+        assert slate.item_ids == ("i1", "i2", "i3")
+
+
 def test_the_plain_list_needs_nothing_but_candidates(catalogue):
     request = Request("home", 5, size=2)
 

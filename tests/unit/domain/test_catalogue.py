@@ -77,6 +77,15 @@ def test_an_unknown_item_is_named():
     assert require_rows(catalogue(item("a")), ["a"]).dtype == np.int64
 
 
+def test_a_typed_id_is_found_capitals_aside_and_one_exactly_so_goes_first():
+    items = catalogue(item("SKU-12a"), item("sku-12A"), item("kettle"))
+
+    assert [items.typed_row(text) for text in ("SKU-12a", "sku-12A", "kettle")] == [0, 1, 2]
+    assert [items.typed_row(text) for text in ("SKU-12A", "KETTLE", "sku-12", "")] == [0, 2, -1, -1]
+    items.extend(ItemTable.from_rows([item("NEW-1")]))
+    assert items.typed_row("new-1") == 3
+
+
 def test_readers_see_whole_rows_while_a_writer_appends():
     growing = catalogue(item("seed", category=("C",)))
     failures: list[BaseException] = []

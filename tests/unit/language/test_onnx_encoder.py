@@ -32,6 +32,18 @@ def reference() -> np.ndarray:
     return TransformerEncoder.from_config(EncoderConfig(kind="transformers")).encode(TEXTS)
 
 
+def test_what_the_packaged_model_cannot_read_is_told_alike_by_both_ways_to_run_it() -> None:
+    texts = ["green tea", "防水登山鞋", "waterproof 靴子", "", "🙂", "broken \ud800"]
+    encoder = OnnxEncoder.from_config(EncoderConfig())
+    shares = encoder.unread_shares(texts)
+
+    assert shares.dtype == np.float32
+    assert shares[:5].tolist() == pytest.approx([0.0, 0.6, 0.25, 0.0, 1.0])
+    by_torch = TransformerEncoder.from_config(EncoderConfig(kind="transformers"))
+    assert by_torch.unread_shares(texts).tolist() == shares.tolist()
+    assert [len(one.unread_shares([])) for one in (encoder, by_torch)] == [0, 0]
+
+
 def test_fp32_gives_the_vectors_of_torch(reference: np.ndarray) -> None:
     vectors = OnnxEncoder.from_config(EncoderConfig()).encode(TEXTS)
 

@@ -8,7 +8,7 @@ import pytest
 from aisle.contracts import Float32Array, Rows
 from aisle.domain import Candidates, Request
 from aisle.retrieval.fusion import fuse
-from aisle.settings import FusionConfig
+from aisle.settings import FloorConfig, FusionConfig
 
 ASKED = [Request("search", 0)]
 
@@ -82,3 +82,39 @@ def test_requests_do_not_mix() -> None:
     first, second = _found("a", {1: 1.0}), _found("a", {2: 1.0})
     fused = fuse(ASKED * 2, {"a": [first, second]}, FusionConfig(), {})
     assert [candidates.item_rows.tolist() for candidates in fused] == [[1], [2]]
+
+
+def test_what_no_source_vouches_for_is_left_out() -> None:
+    words = _found("words", {1: 10.0, 2: 2.5, 3: 1.5, 4: 0.0})
+    meaning = _found("meaning", {3: 0.5, 5: 0.41, 6: 0.3, 4: 0.2})
+    floors = {"words": FloorConfig(share=0.2), "meaning": FloorConfig(least=0.4)}
+
+    found = {"words": words, "meaning": meaning}
+
+    # 1 and 2 by their words, 3 (below the share) and 5 by their meaning; 4 and 6 by neither
+    assert sorted(_fused(found, method="scaled", floors=floors)) == [1, 2, 3, 5]
+    assert sorted(_fused(found, method="scaled")) == [1, 2, 3, 4, 5, 6]
+    with_an_unlimited_one = {**found, "third": _found("third", {6: 0.0})}
+    assert sorted(_fused(with_an_unlimited_one, method="scaled", floors=floors)) == [1, 2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("method", ["rank", "scaled", "zscore"])
+def test_a_floor_may_leave_nothing_and_changes_no_score_of_what_stays(method: str) -> None:
+    found = {"a": _found("a", {1: 3.0, 2: 1.0}), "b": _found("b", {3: 0.5, 1: 0.2})}
+
+    assert _fused(found, method=method, floors={"a": FloorConfig(least=9), "b": FloorConfig(least=9)}) == {}
+    if method != "zscore":  # its mean is that of the candidates
+        whole = _fused(found, method=method)
+        kept = _fused(found, method=method, floors={"a": FloorConfig(share=0.5), "b": FloorConfig(share=0.9)})
+        assert kept == {row: whole[row] for row in kept}
+        assert sorted(kept) == [1, 3]
+
+
+def test_a_source_vouches_for_what_others_proposed() -> None:
+    found = {"a": _found("a", {7: 8.0, 3: 4.0}), "b": _found("b", {3: 0.5})}
+    floors = {"a": FloorConfig(share=0.9), "b": FloorConfig(least=0.6)}
+
+    fused = _fused(found, {"b": _Knows()}, method="scaled", floors=floors)
+
+    assert list(fused) == [7]
+    assert list(_fused(found, {"b": _Knows()}, floors={"a": FloorConfig(least=99), "b": FloorConfig(least=0.6)})) == [7]

@@ -135,6 +135,26 @@ def test_what_is_typed_goes_to_the_encoder_that_keeps_nothing(shop: TinyShop, pa
     assert passing.asked == ["tea"]
 
 
+class _EnglishOnly(HashedWords):
+    """Reads what is written in ASCII."""
+
+    def unread_shares(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([sum(not c.isascii() for c in text) / len(text) for text in texts], dtype=np.float32)
+
+
+def test_a_query_that_the_encoder_cannot_read_is_left_to_others(shop: TinyShop, parts: Parts) -> None:
+    source = _of(replace(parts, query_encoder=_EnglishOnly()), shop)
+    asked = [Request("search", 0, query=Query(text)) for text in ("kettle", "水壶", "kettle 水壶")]
+
+    assert [len(found) > 0 for found in source.retrieve(asked, 5)] == [True, False, True]
+    known, unread, _ = source.score(asked, [np.array([0, 1])] * 3)
+    assert np.isfinite(known).all()
+    assert np.isnan(unread).all()
+    everything = _of(replace(parts, query_encoder=_EnglishOnly()), shop, max_unread=1.0)
+    assert all(len(found) for found in everything.retrieve(asked, 5))
+    assert all(len(found) for found in _of(parts, shop).retrieve(asked, 5))  # it cannot tell, so it reads all
+
+
 def test_loaded_answers_are_those_before(shop: TinyShop, parts: Parts, tmp_path: Path) -> None:
     source = _of(parts, shop)
     source.extend(ItemTable.from_rows([replace(shop.item("kettle"), texts=(ItemText("en", "Copper pot"),))]), NOTHING)
