@@ -35,10 +35,10 @@ def test_the_python_example_runs(page, tmp_path, monkeypatch, capsys):
 def test_the_commands_run_in_order(page, tmp_path, monkeypatch):
     """The demonstration's shop is a tiny one here; `make demo` itself makes the larger one."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "items.csv").write_text("item_id,title,price\nk1,Red kettle,29\nt1,Green tea,8\nt2,Black tea,7\n")
-    rows = [f'{{"user_id":"u{n % 4}","type":"purchase","time":{1772323200 + n},"item_id":"{item}"}}'
-            for n, item in enumerate(["k1", "t1", "t2", "k1", "t1", "k1", "t2", "t1"])]  # fmt: skip
-    (tmp_path / "events.jsonl").write_text("\n".join(rows))
+    items, events = blocks(page, "csv")
+    (tmp_path / "items.csv").write_text(f"{items}t1,Green tea,,,,8,,\nt2,Black tea,,,,7,,\n", encoding="utf-8")
+    rows = [f"u{n % 4},purchase,{1772323200 + n},{item}\n" for n, item in enumerate(["k1", "t1", "t2"] * 3)]
+    (tmp_path / "events.csv").write_text(events + "".join(rows), encoding="utf-8")
     runner = CliRunner()
     assert runner.invoke(app, ["demo", "demo-shop", "--size", "tiny"]).exit_code == 0
     commands = [line for block in blocks(page, "") for line in block.splitlines() if ".venv/bin/aisle" in line]

@@ -57,6 +57,7 @@ def train(
     for manifest in manifests:
         if PASSED in manifest.metrics:
             out.print(gate_table(manifest))
+    out.print(f"next: [bold]aisle serve {escape(shop)}[/], or aisle evaluate {escape(shop)} first", highlight=False)
 
 
 def is_in_service(manifest: Manifest) -> bool:
