@@ -10,7 +10,7 @@ from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from aisle.serving.keys import Keys, add_key
 from aisle.serving.status.gathering import refused_files
-from aisle.serving.status.plots import HEIGHT, WIDTH, nice_top, plot
+from aisle.serving.status.plots import HEIGHT, RIGHT, WIDTH, nice_top, plot
 from aisle.serving.status.reading import read_metrics
 from aisle.storage.keys import SqlKeys
 from aisle.testing import tiny_shop
@@ -66,14 +66,24 @@ def test_refused_values_are_shown_as_text(trained_folder, tmp_path):
         folder = client.app.state.serving.shop.folder.refusals
         folder.mkdir()
         line = b'{"source":"a.csv","row":7,"field":"price","value":"<script>alert(1)</script>","allowed":"a number"}\n'
-        (folder / "1790000000000.jsonl").write_bytes(line * 9)
-        (folder / "1790000000001.jsonl").write_bytes(b"not json\n")
+        (folder / "1790000000000-4eb4fd1f.jsonl").write_bytes(line * 9)
+        (folder / "1790000000001-00000000.jsonl").write_bytes(b"not json\n")
 
         html = HTMLParser(client.get("/status").text)
 
         assert "<script>alert(1)</script>" in html.body.text()
         assert not html.css("script")
-        assert [(file.n_refusals, len(file.last)) for file in refused_files(folder)] == [(9, 5)]
+        assert "2026-09-21 14:13" in html.css_first("details summary").text()
+        assert "a.csv" in html.css_first("details td").text()
+        (file,) = refused_files(folder)
+        assert (file.time_ms, file.n_refusals, len(file.last)) == (1790000000000, 9, 5)
+
+
+def test_a_ranker_that_was_never_trained_is_no_alarm(http):
+    row = next(node for node in HTMLParser(http.get("/status").text).css("tr") if "ranker" in node.text())
+
+    assert "not trained yet" in row.text()
+    assert not row.css(".bad")
 
 
 def test_a_plot_keeps_inside_its_box_and_leaves_gaps():
@@ -86,6 +96,7 @@ def test_a_plot_keeps_inside_its_box_and_leaves_gaps():
         tuple(map(float, point.split(","))) for line in drawn.lines for piece in line.pieces for point in piece.split()
     ]
     assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points)
+    assert max(x for x, _ in points) == WIDTH - RIGHT, "the last sample is now"
     assert drawn.up[-1].label == "10"
     assert plot("title", "/s", [1.0], {"a": [1.0]}).lines == ()
 
@@ -93,6 +104,42 @@ def test_a_plot_keeps_inside_its_box_and_leaves_gaps():
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (1.1, 2), (7, 10), (23, 25), (0.03, 0.05)])
 def test_an_axis_ends_at_a_round_number(value, top):
     assert nice_top(value) == pytest.approx(top)
+
+
+def test_a_server_that_has_just_started_fills_its_plots_from_the_right():
+    drawn = plot("title", "/s", [100.0, 105.0], {"a": [1.0, 2.0]})
+
+    assert drawn.lines[0].pieces[0].split()[-1].startswith(f"{WIDTH - RIGHT:.1f},")
+    assert [tick.label for tick in drawn.across] == ["0", "-1 min"]
+
+
+def test_stages_stand_in_the_order_in_which_they_run_and_misses_by_their_cause():
+    stages = ("total", "record", "fuse", "source.popular", "retrieve", "understand", "facets")
+    lines = [
+        f'aisle_stage_seconds_bucket{{placement="search",stage="{stage}",le="{end}"}} 1'
+        for stage in stages
+        for end in ("0.002", "+Inf")
+    ]
+    text = "\n".join(
+        [
+            "# TYPE aisle_stage_seconds histogram",
+            *lines,
+            "# TYPE aisle_degraded counter",
+            'aisle_degraded_total{placement="search",part="ranker",why="late"} 2',
+            'aisle_degraded_total{placement="home",part="ranker",why="late"} 3',
+            'aisle_degraded_total{placement="home",part="linear",why="failed"} 1',
+            "# TYPE aisle_asks counter",
+            'aisle_asks_total{placement="search"} 40',
+            "",
+        ]
+    )
+
+    readings = read_metrics(text)
+
+    names = [stage.name for stage in readings.stages]
+    assert names == ["understand", "retrieve", "source.popular", "fuse", "facets", "record", "total"]
+    assert readings.degraded == {("ranker", "late"): 5, ("linear", "failed"): 1}
+    assert readings.n_answers == 40
 
 
 def test_times_of_stages_are_read_from_the_metrics():

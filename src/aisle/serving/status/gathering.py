@@ -36,6 +36,11 @@ class Model:
         """The version whose gate is told: the newest one, which may have failed; None where there is no gate."""
         return self.newest if self.newest is not None and PASSED in self.newest.metrics else None
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is the ranker before its first training, without which lists follow the sources' scores."""
+        return self.name == RANKER and self.newest is None and self.failure is None
+
 
 @dataclass(frozen=True)
 class RefusedFile:
@@ -102,4 +107,5 @@ def _refused(file: Path) -> RefusedFile:
         content.seek(max(content.tell() - _TAIL_BYTES, 0))
         lines = content.read().splitlines()
     last = [orjson.loads(line) for line in lines[-MOST_REFUSALS:]]
-    return RefusedFile(int(file.stem) if file.stem.isdecimal() else 0, n_lines, last)
+    time_ms = file.stem.partition("-")[0]  # the name is the time, and something that tells two of one moment apart
+    return RefusedFile(int(time_ms) if time_ms.isdecimal() else int(file.stat().st_mtime * 1000), n_lines, last)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 WIDTH, HEIGHT = 560, 160
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 22
 LONGEST_GAP_SECONDS = 20.0
+LEAST_SECONDS = 60.0
+"""What a plot spans at least; a server that has just started leaves its left part empty."""
 MOST_LINES = 6
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -36,7 +38,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot ready to be drawn; without lines when there is nothing to show yet."""
+    """A plot ready to be drawn, the last sample at its right end; without lines when there is nothing to show yet."""
 
     title: str
     unit: str
@@ -52,7 +54,7 @@ def plot(title: str, unit: str, times_s: Sequence[float], series: Mapping[str, S
     if len(times_s) < 2 or not shown:
         return Plot(title, unit, (), (), ())
     top = nice_top(max(highest[name] for name in shown))
-    first, last = times_s[0], max(times_s[-1], times_s[0] + 60.0)
+    first, last = min(times_s[0], times_s[-1] - LEAST_SECONDS), times_s[-1]
 
     def x(time_s: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (time_s - first) / (last - first)

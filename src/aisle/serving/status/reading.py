@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 
 _GAUGES = ("aisle_lag_records", "aisle_slates_lost", "aisle_waiting_requests")
-ORDER = ("understand", "retrieve", "describe", "rank", "decide", "record")
+BEFORE, AFTER = (
+    ("understand", "retrieve"),
+    ("fuse", "backfill", "facets", "describe", "rank", "decide", "record", "total"),
+)
+"""Stages in the order in which they run; the sources, which ``retrieve`` asks, stand between them."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,17 @@ class Readings:
 
     stages: Sequence[StageTime]
     gauges: Mapping[str, float]
-    degraded: Mapping[str, float]
-    """Answers that went out without a part, by part."""
+    n_answers: int
+    degraded: Mapping[tuple[str, str], float]
+    """Answers that went out without a part, by part and why (failed, late, missing), the most first."""
 
 
 def read_metrics(text: str) -> Readings:
     """Everything the status page tells of the metrics."""
     buckets: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
     gauges: dict[str, float] = dict.fromkeys(_GAUGES, 0.0)
-    degraded: dict[str, float] = defaultdict(float)
+    degraded: dict[tuple[str, str], float] = defaultdict(float)
+    n_answers = 0.0
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "aisle_stage_seconds_bucket":
@@ -47,18 +53,23 @@ def read_metrics(text: str) -> Readings:
             elif sample.name == "aisle_answer_seconds_bucket":
                 buckets["total"][float(sample.labels["le"])] += sample.value
             elif sample.name == "aisle_degraded_total":
-                degraded[sample.labels["part"]] += sample.value
+                degraded[sample.labels["part"], sample.labels["why"]] += sample.value
+            elif sample.name == "aisle_asks_total":
+                n_answers += sample.value
             elif sample.name in gauges:
                 gauges[sample.name] += sample.value
     stages = [_stage(name, counts) for name, counts in buckets.items()]
     known = [stage for stage in stages if stage.n]
-    return Readings(sorted(known, key=_place), gauges, dict(sorted(degraded.items(), key=lambda pair: -pair[1])))
+    missed = dict(sorted(degraded.items(), key=lambda pair: (-pair[1], pair[0])))
+    return Readings(sorted(known, key=_place), gauges, int(n_answers), missed)
 
 
 def _place(stage: StageTime) -> tuple[int, str]:
-    if stage.name in ORDER:
-        return ORDER.index(stage.name), ""
-    return (len(ORDER) + 1, "") if stage.name == "total" else (len(ORDER), stage.name)
+    if stage.name in BEFORE:
+        return BEFORE.index(stage.name), ""
+    if stage.name in AFTER:
+        return len(BEFORE) + 1 + AFTER.index(stage.name), ""
+    return len(BEFORE), stage.name
 
 
 def _stage(name: str, counts: Mapping[float, float]) -> StageTime:

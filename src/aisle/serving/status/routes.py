@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from aisle.errors import AisleError
 from aisle.ranking.gate import PASSED
 from aisle.serving.context import serving_of
-from aisle.serving.html import LANGUAGES, Assets, PageRoute, Pages, guard, read_words
+from aisle.serving.html import LANGUAGES, Assets, PageRoute, Pages, Words, guard, read_words
 from aisle.serving.html.words import NAMES
 from aisle.serving.languages import language_of
 from aisle.serving.metrics import Sample
@@ -32,7 +32,9 @@ def status_router() -> APIRouter:
     """``/status``, which needs an admin key where the shop has keys, and the files it is drawn with."""
     assets = Assets(PACKAGE, "/status/static")
     box = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT}
-    pages = Pages(PACKAGE, asset=assets.address, languages=NAMES, box=box, figure=figure, moment=moment, PASSED=PASSED)
+    pages = Pages(
+        PACKAGE, asset=assets.address, languages=NAMES, box=box, figure=figure, moment=moment, age=age, PASSED=PASSED
+    )
     words = read_words(PACKAGE)
 
     async def status(request: Request) -> Response:
@@ -79,6 +81,12 @@ def status_router() -> APIRouter:
 def moment(milliseconds: int) -> str:
     """A time for engineers: UTC to the minute."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def age(milliseconds: int, words: Words) -> str:
+    """How long ago that is: hours up to two days, then days."""
+    hours = milliseconds / 3_600_000
+    return words("age_hours", n=f"{hours:.1f}") if hours < 48 else words("age_days", n=f"{hours / 24:.0f}")
 
 
 def _drawn(
