@@ -115,6 +115,48 @@ def test_a_category_is_narrowed_and_every_limit_can_be_taken_back(http):
         assert len(page(http, chip.attributes["href"]).css(".chips a")) == 3
 
 
+def chosen(html: HTMLParser, of: str) -> dict[str, str]:
+    """Addresses of the chosen values of a facet by their first word."""
+    return {node.text().split()[0]: node.attributes["href"] for node in html.css(f".{of} a.chosen")}
+
+
+def test_what_is_chosen_is_taken_back_where_it_was_chosen(http):
+    html = page(http, "/search?q=tea&category=Kitchen&brand=Maple&brand=Hillside&stock=1")
+
+    assert chosen(html, "one") == {"Kitchen": "/search?q=tea&brand=Maple&brand=Hillside&stock=1"}
+    assert chosen(html, "many")["Maple"] == "/search?q=tea&category=Kitchen&brand=Hillside&stock=1"
+    assert chosen(html, "many")["In"] == "/search?q=tea&category=Kitchen&brand=Maple&brand=Hillside"
+    inner = page(http, "/browse?category=Kitchen+%3E+Kettles")
+    assert chosen(inner, "one") == {"Kettles": "/browse?category=Kitchen"}
+
+
+def test_what_is_chosen_can_be_taken_back_although_nothing_is_left(http):
+    html = page(http, "/search?q=tea&category=Kitchen+%3E+Kettles&brand=Maple&min=9000")
+
+    assert not titles(html)
+    assert chosen(html, "one") == {"Kettles": "/search?q=tea&category=Kitchen&brand=Maple&min=9000"}
+    assert "Maple" in chosen(html, "many")
+
+
+def test_values_of_a_facet_beyond_the_first_are_folded_away_unless_chosen(shop_page):
+    shop_of(shop_page).add_items(
+        [Item(f"b{n}", (ItemText("en", f"Boat {n}"),), brand=f"Boatyard {n}", category=("Boats",)) for n in range(15)]
+    )
+    html = page(shop_page, "/browse?category=Boats")
+    folded = html.css("details.rest a")
+    assert len(folded) == 5
+    assert "5 more" in html.css_first("details.rest summary").text()
+    assert "open" not in html.css_first("details.rest").attributes
+
+    brands = "&".join(f"brand=Boatyard+{n}" for n in range(15))
+    assert "open" in page(shop_page, f"/browse?category=Boats&{brands}").css_first("details.rest").attributes
+
+
+def test_a_list_that_only_its_meaning_found_says_so(http):
+    assert "closest in meaning" in page(http, "/search?q=qqzzx").css_first(".heading").text()
+    assert "closest in meaning" not in page(http, "/search?q=kettle").css_first(".heading").text()
+
+
 def test_prices_bound_and_order_a_list(http):
     rising = page(http, "/browse?sort=price-up&min=20&max=80")
     amounts = [
@@ -199,6 +241,14 @@ def test_what_is_shown_opened_and_looked_at_becomes_events_of_the_list(shop_page
     clicks = events(shop_page, EventType.CLICK)
     assert [(click.slate_id, click.slot, click.item_id) for click in clicks] == [(slate.slate_id, 0, slate.item_ids[0])]
     assert events(shop_page, EventType.VIEW)[0].item_id == slate.item_ids[0]
+
+
+def test_events_of_the_pages_are_counted(shop_page):
+    page(shop_page, "/item/kettle")
+
+    told = shop_page.app.state.serving.metrics.text().decode()
+    counted = float(re.search(r'aisle_events_total\{outcome="new"\} (\S+)', told).group(1))
+    assert counted == len(events(shop_page))
 
 
 def test_the_next_page_reflects_what_was_just_done(shop_page):
@@ -373,7 +423,8 @@ def test_every_list_tells_why(http):
     assert "Found by" in told
     assert "words" in told
     assert re.search(r"\d+%", told), "shares of the sources"
-    assert re.search(r"total \d+\.\d ms", told)
+    assert re.search(r"Made in \d+\.\d ms", told)
+    assert re.search(r"rank \d+\.\d ms", told), "the stages"
     assert "lexical" in told, "versions"
 
 

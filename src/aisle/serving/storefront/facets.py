@@ -13,18 +13,24 @@ from aisle.serving.html import Words, price
 from aisle.serving.storefront.choice import SORTS, Choice
 
 BETWEEN = " > "
-MOST_ROOTS, MOST_CHILDREN, MOST_BRANDS = 8, 10, 10
+MOST_VALUES = 40
+"""Values of one facet, those that a page folds away included."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """One thing to choose: what it says, where it leads, how many items are behind it, whether it is chosen."""
+    """One thing to choose, or to take back when it is chosen: what it says, where it leads, how many items it has."""
 
     label: str
     address: str
     n_items: int | None = None
     is_chosen: bool = False
     below: Sequence[Link] = ()
+
+    @property
+    def holds_chosen(self) -> bool:
+        """Whether it or anything below it is chosen."""
+        return self.is_chosen or any(link.holds_chosen for link in self.below)
 
 
 @dataclass(frozen=True)
@@ -95,25 +101,33 @@ def _chips(choice: Choice, words: Words, currency: str) -> list[Link]:
 
 
 def _categories(choice: Choice, facets: Sequence[Facet], words: Words, currency: str) -> list[Link]:
-    """The roots, the chosen one (the first one of few) opened down to what lies below the choice."""
-    roots = [facet for facet in facets if BETWEEN not in facet.value][:MOST_ROOTS]
+    """The roots, the chosen one (the only one) opened down to what lies below the choice.
+
+    One is chosen at a time: another takes its place, and the chosen one leads back up.
+    """
+    steps = choice.category.split(BETWEEN) if choice.category else []
+    counted = _with_chosen(facets, [BETWEEN.join(steps[: depth + 1]) for depth in range(len(steps))])
+    roots = [facet for facet in counted if BETWEEN not in facet.value]
     opened = choice.category or (roots[0].value if len(roots) == 1 else "")
 
     def link(facet: Facet) -> Link:
+        is_chosen = choice.category == facet.value
+        above = facet.value.rpartition(BETWEEN)[0] or None
         is_open = opened == facet.value or opened.startswith(facet.value + BETWEEN)
-        below = [inner for inner in facets if inner.value.rpartition(BETWEEN)[0] == facet.value] if is_open else []
+        below = [inner for inner in counted if inner.value.rpartition(BETWEEN)[0] == facet.value] if is_open else []
         return Link(
             last_name(facet.value, words),
-            choice.address(currency, category=facet.value),
+            choice.address(currency, category=above if is_chosen else facet.value),
             facet.n_items,
-            choice.category == facet.value,
-            [link(inner) for inner in below[:MOST_CHILDREN]],
+            is_chosen,
+            [link(inner) for inner in below[:MOST_VALUES]],
         )
 
-    return [link(facet) for facet in roots]
+    return [link(facet) for facet in roots[:MOST_VALUES]]
 
 
 def _brands(choice: Choice, facets: Sequence[Facet], words: Words, currency: str) -> list[Link]:
+    """Several may be chosen; a chosen one leads to the page without it."""
     chosen = set(choice.brands)
     return [
         Link(
@@ -127,5 +141,11 @@ def _brands(choice: Choice, facets: Sequence[Facet], words: Words, currency: str
             facet.n_items,
             facet.value in chosen,
         )
-        for facet in facets[:MOST_BRANDS]
+        for facet in _with_chosen(facets[:MOST_VALUES], choice.brands)
     ]
+
+
+def _with_chosen(facets: Sequence[Facet], chosen: Sequence[str]) -> list[Facet]:
+    """``facets``, and last what is chosen but was not counted: it must be there to be taken back."""
+    counted = {facet.value for facet in facets}
+    return [*facets, *(Facet(value, 0) for value in chosen if value not in counted)]

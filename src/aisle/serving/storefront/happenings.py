@@ -24,10 +24,12 @@ async def record(visit: Visit, events: Iterable[Event]) -> bool:
     if not len(table):
         return True
     try:
-        await visit.serving.intake.add(table)
+        appended = await visit.serving.intake.add(table)
     except AisleError as error:
         log.warning("%d events of the storefront were not recorded: %s", len(table), error)
         return False
+    visit.serving.metrics.took_in("new", appended.n_new)
+    visit.serving.metrics.took_in("duplicate", appended.n_duplicate)
     return True
 
 

@@ -24,6 +24,8 @@ ROW = 6
 """Items in a row of the home page."""
 SORTED = 200
 """Items found that an order by price looks at."""
+BY_WORDS = "lexical"
+"""The source that finds what was typed word by word."""
 N_SUGGESTIONS = 8
 LONGEST_PREFIX = 100
 
@@ -85,6 +87,8 @@ class ListPages:
             choice=choice,
             shelf=shelf,
             n_found=n_found,
+            has_most=n_found >= placement.n_candidates,
+            is_by_meaning_only=bool(choice.query) and _is_by_meaning_only(answer, placement.sources),
             more=choice.address(currency, n=choice.n + STEP) if has_more else None,
             narrowing=narrowing(choice, answer.facets, words, currency, has_stock=not placement.is_in_stock_only),
             trail=_trail(choice, words, currency),
@@ -126,6 +130,13 @@ def _found(shop: Shop, visit: Visit, words: Words, choice: Choice) -> tuple[Answ
         ordered = _by_price(shelf.cards, is_rising=choice.sort == "price-up")[: choice.n]
         shelf = replace(shelf, cards=ordered, is_in_order=False)
     return answer, shelf
+
+
+def _is_by_meaning_only(answer: Answer, sources: Sequence[str]) -> bool:
+    """Whether items were looked for by the words typed, and none of those shown has them."""
+    slots = answer.slate.slots
+    was_looked = BY_WORDS in sources and BY_WORDS not in answer.degraded
+    return was_looked and bool(slots) and not any(slot.scores.get(BY_WORDS, 0.0) > 0.0 for slot in slots)
 
 
 def _by_price(cards: Sequence[Card], *, is_rising: bool) -> list[Card]:

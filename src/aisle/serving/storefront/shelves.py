@@ -24,6 +24,8 @@ Stock = Literal["plenty", "few", "none", "uncounted"]
 FEW = 5
 """From so many pieces down a page says how many are left."""
 
+TOTAL = "total"
+"""What the timings call the time of the whole answer."""
 MOST_EXPLAINED = 24
 """Of a long list the first items are explained; the rest would make the page heavy."""
 
@@ -50,10 +52,10 @@ class Because:
 
     title: str
     sources: Sequence[tuple[str, int | None]]
-    outcomes: Sequence[tuple[str, str]]
+    outcomes: Mapping[str, str]
     reasons: Sequence[str]
-    chance: str | None
-    """With what probability it came to stand here, when that was left to chance."""
+    chance: str
+    """With what probability it came to stand here."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,13 @@ class Why:
     """Why a list is as it is."""
 
     items: Sequence[Because]
+    outcomes: Sequence[str]
+    """What is expected, named as in ``Because.outcomes``; nothing without a ranker."""
+    has_chance: bool
+    """Whether anything in the list was left to chance."""
+    total_ms: float | None
     timings_ms: Sequence[tuple[str, float]]
+    """The stages and sources that it is made of."""
     versions: Mapping[str, str]
     degraded: Sequence[str]
     n_found: int
@@ -137,17 +145,25 @@ def _why(shop: Shop, response: Response, cards: Sequence[Card], words: Words) ->
             Because(
                 title=card.title,
                 sources=[(_named(words, "source", name), share) for name, share in shares if share != 0],
-                outcomes=[
-                    (_named(words, "outcome", name), _expected(name, value, shop.settings.shop.currency, words))
+                outcomes={
+                    _named(words, "outcome", name): _expected(name, value, shop.settings.shop.currency, words)
                     for name, value in slot.outcomes.items()
                     if name != "score"
-                ],
+                },
                 reasons=[reason.text for reason in told.reasons[:2]] if told else [],
-                chance=f"{slot.propensity:.1%}" if slot.propensity < 1 else None,
+                chance=f"{slot.propensity:.1%}",
             )
         )
-    timings = [(_stage(words, name), took) for name, took in response.timings_ms.items()]
-    return Why(items, timings, response.slate.versions, response.degraded, response.n_found)
+    return Why(
+        items=items,
+        outcomes=list(dict.fromkeys(name for item in items for name in item.outcomes)),
+        has_chance=any(slot.propensity < 1 for slot in slots),
+        total_ms=response.timings_ms.get(TOTAL),
+        timings_ms=[(_stage(words, name), took) for name, took in response.timings_ms.items() if name != TOTAL],
+        versions=response.slate.versions,
+        degraded=response.degraded,
+        n_found=response.n_found,
+    )
 
 
 def _named(words: Words, kind: str, name: str) -> str:
