@@ -55,7 +55,7 @@ def visit(browser, address):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)  # a busy machine is no failure of the page
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", lambda answer: complaints.append(answer.url) if answer.status >= 400 else None)
