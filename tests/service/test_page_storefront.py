@@ -15,6 +15,7 @@ from aisle.domain import EventType, Item, ItemText
 from aisle.serving.html.prices import price
 from aisle.serving.storefront.basket import Basket
 from aisle.serving.storefront.visit import safe_path
+from aisle.settings import ServingConfig
 from tests.service.tiny_server import in_process
 
 SERVING = Path(aisle.serving.__file__).parent
@@ -460,3 +461,30 @@ def test_a_failure_is_a_friendly_page_with_the_requests_number(shop_page, monkey
 )
 def test_odd_addresses_are_read_with_distrust(http, query):
     assert http.get(f"/search?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["a%00.svg", "x" * 3_000 + ".svg", "none.svg"])
+def test_a_name_that_is_no_picture_gets_a_drawing(http, name):
+    response = http.get(f"/pictures/{name}")
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/svg+xml"
+
+
+def test_a_language_is_switched_on_the_page_of_an_item_with_a_chinese_id(shop_page):
+    shop_of(shop_page).add_items([Item("钢笔 1", (ItemText("zh", "钢笔"),))])
+    html = page(shop_page, "/item/钢笔 1")
+    here = html.css_first("input[name=back]").attributes["value"]
+
+    response = shop_page.post("/language", data={"language": "zh", "back": here}, headers=HERE, follow_redirects=False)
+
+    assert response.headers["location"] == here
+    assert "钢笔" in page(shop_page, response.headers["location"]).body.text()
+
+
+def test_a_form_that_is_too_long_is_said_to_be(trained_folder, tmp_path):
+    config = ServingConfig(max_body_bytes=2_048)
+    with in_process(trained_folder, tmp_path / "shop", config=config) as client:
+        response = client.post("/basket", data={"item": "x" * 5_000}, headers=HERE)
+
+    assert response.status_code == 413

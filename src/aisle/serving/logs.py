@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aisle.serving.metrics import Metrics
@@ -96,6 +97,8 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, noted)
+        except ClientDisconnect:
+            pass  # nobody is there to be answered
         except Exception:
             status = 500  # answered by what surrounds us
             raise

@@ -13,13 +13,13 @@ router = APIRouter(tags=["Operating"], include_in_schema=False)
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@router.get("/health/live")
+@router.api_route("/health/live", methods=["GET", "HEAD"])
 async def live(request: Request) -> Response:
     """The process runs and its event loop turns."""
     return Response(b'{"status":"live"}', media_type="application/json")
 
 
-@router.get("/health/ready")
+@router.api_route("/health/ready", methods=["GET", "HEAD"])
 async def ready(request: Request) -> Response:
     """The shop is loaded and the process takes requests; 503 before that and while it shuts down."""
     if not serving_of(request).is_ready:

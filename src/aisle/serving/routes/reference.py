@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter
 from jinja2 import Environment, Template, select_autoescape
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -20,18 +21,24 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/docs")
 async def reference(request: Request) -> Response:
-    """The reference, made anew from the document of this very server."""
-    document = request.app.openapi()
+    """The reference of this very server, made for the first who asks."""
+    state = request.app.state
+    if not hasattr(state, "reference"):
+        state.reference = await run_in_threadpool(_page, request.app.openapi())
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    headers = {"content-security-policy": policy, "x-content-type-options": "nosniff"}
+    return HTMLResponse(state.reference, headers=headers)
+
+
+def _page(document: Mapping[str, Any]) -> str:
     by_tag: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method, described in methods.items():
             for tag in described.get("tags", ()):
                 by_tag.setdefault(tag, []).append({"path": path, "method": method.upper(), **described})
-    page = _template().render(
+    return _template().render(
         document=document, by_tag=by_tag, schemas=document["components"]["schemas"], kinds=KINDS, shown=_shown
     )
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return HTMLResponse(page, headers={"content-security-policy": policy, "x-content-type-options": "nosniff"})
 
 
 @cache

@@ -13,13 +13,14 @@ from typing import Any
 
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from aisle.domain import Event
 from aisle.errors import AisleError, DataError, NotReadyError, UnavailableError
 from aisle.serving.html import Assets, Pages, Words, guard, read_words
 from aisle.serving.html.words import NAMES
+from aisle.serving.problems import Problem
 from aisle.serving.storefront.choice import amount
 from aisle.serving.storefront.facets import last_name
 from aisle.serving.storefront.happenings import record
@@ -57,6 +58,8 @@ class Front:
                 response = await self._failed(visit, error)
             except HTTPException as error:
                 response = await self.trouble(visit, error.status_code)
+            except (Problem, ClientDisconnect):
+                raise  # too much or too slowly sent, or nobody is there any more: answered like everywhere
             except Exception:
                 log.exception("a page of the storefront failed")
                 response = await self.trouble(visit, 500)

@@ -6,7 +6,7 @@ A picture is only ever shown as an image and sent with a policy under which it r
 from __future__ import annotations
 
 import hashlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
@@ -55,13 +55,22 @@ def draw_letter(hue: int, letter: str) -> str:
 
 async def send_picture(request: Request) -> Response:
     """A file of the shop's ``pictures`` folder, or the drawing that the address names for when there is none."""
-    folder = serving_of(request).shop.folder.pictures
-    file = (folder / request.path_params["path"]).resolve()
-    media_type = _MEDIA_TYPES.get(file.suffix.lower())
-    if media_type and file.is_relative_to(folder.resolve()) and file.is_file():
+    file = _found(serving_of(request).shop.folder.pictures, request.path_params["path"])
+    if file is not None:
+        media_type = _MEDIA_TYPES[file.suffix.lower()]
         return guard(FileResponse(file, headers=_AN_HOUR, media_type=media_type), is_picture=True)
     hue, _, letter = request.query_params.get("else", "0/?").partition("/")
     return _drawing(hue, letter)
+
+
+def _found(folder: Path, name: str) -> Path | None:
+    """The picture of that name inside ``folder``; None where there is none, and for what can be no name of a file."""
+    try:
+        file = (folder / name).resolve()
+        is_ours = file.suffix.lower() in _MEDIA_TYPES and file.is_relative_to(folder.resolve()) and file.is_file()
+    except (OSError, ValueError):  # too long, or with characters that no file system takes
+        return None
+    return file if is_ours else None
 
 
 async def send_drawing(request: Request) -> Response:

@@ -10,7 +10,7 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -77,7 +77,8 @@ class Visit:
     def here(self) -> str:
         """The page's own address, to come back to."""
         url = self.request.url
-        return f"{url.path}?{url.query}" if url.query else url.path
+        path = quote(url.path)
+        return f"{path}?{url.query}" if url.query else path
 
     def remember(self, response: Response) -> None:
         """Write everything back that the next request must bring along."""
