@@ -228,6 +228,7 @@ def _engine(path: Path, busy_timeout_seconds: float) -> Engine:
         f"sqlite:///{path}",
         connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False},
         max_overflow=-1,
+        hide_parameters=True,  # they name users, and errors end in logs
     )
 
     @event.listens_for(engine, "connect")

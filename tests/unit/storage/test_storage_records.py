@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from aisle.contracts import Checkpoint
 from aisle.domain import (
@@ -364,6 +366,17 @@ def test_a_log_that_one_process_could_not_empty_is_emptied_by_another(tmp_path: 
     assert not lies_on_the_disk(tmp_path)
     other.close()
     two.close()
+
+
+def test_no_user_is_named_in_the_trace_of_an_error(records: SqlRecords, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as other:
+        other.execute("ALTER TABLE users RENAME TO lost")
+
+    with pytest.raises(OperationalError) as caught:
+        records.read_user(SECRET)
+
+    assert "no such table" in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_erased_user_who_returns_starts_anew(records: SqlRecords) -> None:
