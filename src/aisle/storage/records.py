@@ -236,6 +236,25 @@ class SqlRecords:
         with self._database.reading() as connection:
             return slate_rows.read_slates(connection, after_seq, limit)
 
+    def seq_before_slates(self, n: int) -> int:
+        """The sequence number after which the newest ``n`` slates were written down; 0 when there are no others."""
+        with self._database.reading() as connection:
+            return slate_rows.seq_before(connection, n)
+
+    def drop_slates(self, before_ms: int, limit: int = 200) -> int:
+        """Delete the slates that were written down first and made before a moment, at most ``limit``; how many went.
+
+        Only if the first ``limit`` are all older are there more. Their room in the file is used again.
+
+        Raises:
+            UnavailableError: others were writing for longer than ``SLATE_PATIENCE_SECONDS``; nothing was deleted.
+        """
+        with self._database.reading() as connection:
+            old = slate_rows.find_old(connection, before_ms, limit)
+        if not old:
+            return 0
+        return self._commits.run(lambda connection: slate_rows.delete_slates(connection, old), SLATE_PATIENCE_SECONDS)
+
     def read_slate_events(self, after_seq: int = 0) -> Iterable[EventTable]:
         """Events that carry a ``slate_id``, robots left out, in order of arrival, in pages, as of the first page."""
         with self._database.reading() as connection:
