@@ -148,9 +148,10 @@ class SlateOutbox:
                 self._write_next()
                 self._drop_old()
                 pause_seconds = 0.0
-            except AisleError as error:
+            except Exception as error:
                 if not pause_seconds:
-                    log.warning("slates wait in memory: %s", error)
+                    trace = not isinstance(error, AisleError)
+                    log.warning("slates wait in memory and are tried again: %s", error, exc_info=trace)
                 pause_seconds = min(max(2 * pause_seconds, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
 
     def _gather(self, pause_seconds: float) -> bool:

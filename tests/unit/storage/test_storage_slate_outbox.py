@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aisle.contracts import Appended
+from aisle.contracts import Appended, Changes
 from aisle.domain import Features, Slate, Slot
 from aisle.errors import NotReadyError, UnavailableError
 from aisle.storage import SlateOutbox, SqlRecords, slate_outbox
@@ -164,6 +164,23 @@ def test_a_slate_that_cannot_be_written_does_not_take_others_with_it(records: Sq
 
     assert outbox.n_lost == 1
     assert [found.slate_id for found in records.read_slates(0)[1]] == ["1", "2"]
+
+
+def test_an_error_of_no_known_kind_does_not_end_the_writing(
+    records: SqlRecords, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = SlateOutbox(records, now, flush_seconds=0.01)
+
+    def fail(*_: object) -> Changes:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "changes_since", fail)
+        outbox.put([slate("1")])
+        assert soon(lambda: "Too many open files" in caplog.text)
+
+    assert soon(lambda: records.read_slate("1") is not None)
+    assert outbox.drain() == outbox.n_lost == 0
 
 
 def test_slates_that_are_too_old_are_deleted_a_few_at_a_time(
