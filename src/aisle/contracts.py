@@ -427,6 +427,14 @@ class RecordStore(Protocol):
         """
         ...
 
+    def seq_before_slates(self, n: int) -> int:
+        """The sequence number after which the newest ``n`` slates were written down; 0 when there are no others."""
+        ...
+
+    def drop_slates(self, before_ms: int, limit: int = 200) -> int:
+        """Delete the slates that were written down first and made before a moment, at most ``limit``; how many went."""
+        ...
+
     def read_slate_events(self, after_seq: int = 0) -> Iterable[EventTable]:
         """Events that carry a ``slate_id``, robots left out, in order of arrival, in pages."""
         ...

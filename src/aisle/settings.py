@@ -70,6 +70,9 @@ class ShopConfig(Config):
     """ISO 4217; prices without a currency are taken to be in it."""
     languages: tuple[Language, ...] = Field(default=("en", "zh"), min_length=1)
     """Languages of texts and answers, the first being the default."""
+    slates_kept_days: int = Field(default=90, ge=0)
+    """Lists older than this are deleted, so that they can no longer be explained or learned from; 0 keeps all. Raising
+    it costs disk, about 12 kilobytes a list of 20."""
 
     @field_validator("currency")
     @classmethod

@@ -109,7 +109,7 @@ def go_live(
     """Wire the stages of a request and bring every source into service; ``catch_up`` is called before every answer."""
     seq = records.counts()["seq"]  # read before the catalogue, so that the feed repeats items rather than skips them
     parts = load()
-    outbox = SlateOutbox(records)
+    outbox = SlateOutbox(records, clock, kept_days=settings.shop.slates_kept_days)
     lineup = Lineup()
     stages = Stages(
         catalogue=parts.catalogue,

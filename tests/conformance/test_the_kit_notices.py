@@ -326,6 +326,8 @@ def records_that(**broken: Callable[..., Any]) -> Callable[[Path], Any]:
         ),
         (records_that(append_slates=lambda own, slates, n=None: own(slates)), "without their users"),
         (records_that(read_slates=lambda own, after, limit=5: own(after, 5)), "in pages"),
+        (records_that(seq_before_slates=lambda own, n: own(n + 1)), "after which number"),
+        (records_that(drop_slates=lambda own, before_ms, limit=200: own(before_ms)), "a few at a time"),
         (records_that(read_slate_events=lambda own, after=0: own()), "carry a slate"),
         (
             records_that(list_items=lambda own, cursor=None, limit=5: own(None if cursor == "" else cursor, limit)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,38 @@ def test_a_nudge_is_taken_in_at_once_and_stopping_ends_the_thread():
     following.nudge()
     time.sleep(0.05)
     assert len(taken) == 2
+
+
+def test_after_much_was_taken_in_it_goes_on_soon():
+    taken: list[float] = []
+
+    def take_in() -> None:
+        if not taken:
+            time.sleep(0.6)
+        taken.append(time.monotonic())
+
+    following = Following(take_in, lambda: None, every_seconds=0.05)
+
+    assert eventually(lambda: len(taken) >= 2)
+    following.stop()
+    assert taken[1] - taken[0] < 1.5
+
+
+def test_taking_in_goes_on_while_new_versions_are_loaded():
+    taken: list[float] = []
+    is_loading, is_loaded = threading.Event(), threading.Event()
+
+    def look() -> None:
+        is_loading.set()
+        is_loaded.wait(30)
+
+    following = Following(lambda: taken.append(time.monotonic()), look, every_seconds=0.05)
+    assert is_loading.wait(20)
+    n_taken = len(taken)
+
+    assert eventually(lambda: len(taken) > n_taken + 2)
+    is_loaded.set()
+    following.stop()
 
 
 def test_items_and_events_of_this_process_are_taken_in_before_anybody_asks(following):

@@ -21,6 +21,8 @@ PAGE_ROWS = 10_000
 
 LEAST_PAUSE_SECONDS = 0.01
 """The following thread gathers at least this long; raising it takes in more together and lets the next answer do it."""
+LONGEST_PAUSE_SECONDS = 0.3
+"""And at most this long, however much it had to take in before."""
 
 log = logging.getLogger("aisle.collect")
 
@@ -233,11 +235,12 @@ def _items_where(items: ItemTable, is_wanted: Callable[[str], bool]) -> ItemTabl
 
 
 class Following:
-    """A thread that keeps a process up with the others until ``stop``.
+    """Two threads that keep a process up with the others until ``stop``.
 
-    It takes in what is new whenever it is nudged and at least every ``every_seconds``, and looks as often for what else
-    changed. Much in a short time is taken in together, in at most a fifth of the thread's time. Errors do not end it:
-    each is logged once and tried again.
+    One takes in what is new whenever it is nudged and at least every ``every_seconds``. Much in a short time is taken
+    in together: the thread rests four times as long as it worked, ``LONGEST_PAUSE_SECONDS`` at most. The other looks as
+    often for what else changed, which may take seconds where new versions are loaded. Errors end neither: each is
+    logged once and tried again.
     """
 
     def __init__(self, take_in: Callable[[], object], look: Callable[[], object], every_seconds: float) -> None:
@@ -247,31 +250,37 @@ class Following:
         self._news = threading.Event()
         self._end = threading.Event()
         self._told: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._run, name="aisle-follow", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._take_in_again_and_again, name="aisle-follow", daemon=True),
+            threading.Thread(target=self._look_again_and_again, name="aisle-look", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def nudge(self) -> None:
         """Something was recorded; take it in soon."""
         self._news.set()
 
     def stop(self) -> None:
-        """End the thread; returns when it has ended. Repeating is harmless."""
+        """End the threads; returns when they have ended. Repeating is harmless."""
         self._end.set()
         self._news.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        next_look = 0.0
+    def _take_in_again_and_again(self) -> None:
         while not self._end.is_set():
             start = time.monotonic()
             self._news.clear()
             self._try("take in", self._take_in)
             took_seconds = time.monotonic() - start
-            if start >= next_look:
-                self._try("look for new versions", self._look)
-                next_look = start + self._every_seconds
-            self._end.wait(max(LEAST_PAUSE_SECONDS, 4 * took_seconds))
-            self._news.wait(max(next_look - time.monotonic(), 0.0))
+            self._end.wait(min(max(LEAST_PAUSE_SECONDS, 4 * took_seconds), LONGEST_PAUSE_SECONDS))
+            self._news.wait(max(start + self._every_seconds - time.monotonic(), 0.0))
+
+    def _look_again_and_again(self) -> None:
+        while not self._end.is_set():
+            self._try("look for new versions", self._look)
+            self._end.wait(self._every_seconds)
 
     def _try(self, what: str, work: Callable[[], object]) -> None:
         try:

@@ -33,6 +33,8 @@ LEAST_LISTS = 200
 LISTS_OF = "n_lists."
 """Before a placement's name: how many of its lists a version learned from, for those with enough."""
 _PAGE = 2_000
+_WRITTEN_LATE = 10_000
+"""A list waits a moment before it is written down, so a response may stand before it, behind lists of before."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,16 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
 def gather(records: RecordStore) -> tuple[Examples, dict[str, float]]:
     """The latest lists that were shown and what came of them; and how many lists of each placement, where enough."""
     slates: list[Slate] = []
-    seq = 0
+    seq = records.seq_before_slates(MAX_LISTS)
     while True:
         seq, page = records.read_slates(seq, _PAGE)
         if not page:
             break
-        slates = [*slates, *page][-MAX_LISTS:]
-    examples = assemble(slates, ResponseRows.of(records.read_slate_events()))
+        slates += page
+    # More may have been written meanwhile.
+    slates = slates[-MAX_LISTS:]
+    responses = ResponseRows.of(records.read_slate_events(records.seq_before_slates(MAX_LISTS + _WRITTEN_LATE)))
+    examples = assemble(slates, responses)
     _, first = np.unique(examples.lists, return_index=True)
     codes = placement_codes(examples)[first]
     n_lists = {name: int((codes == code_of(name)).sum()) for name in {slate.placement for slate in slates}}

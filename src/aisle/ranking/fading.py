@@ -20,14 +20,27 @@ class FadingCounts:
 
     Each sum stands as of ``reference_ms``: an event then weighs ``2 ** ((time - reference) / half_life)``, so that
     counting one costs O(1) whatever the number of rows. Readers take what is there; a sum that is being raised is seen
-    either before or after.
+    either before or after, and sums never with the reference of others.
     """
 
     def __init__(self, sums: NDArray[np.float64], reference_ms: int, half_life_ms: float) -> None:
-        self.sums = sums
-        """(n_kinds, capacity) float64."""
-        self.reference_ms = reference_ms
+        self._standing = sums, reference_ms
+        """Replaced together: with sums of one reference and the other a reader would be out by a large factor."""
         self.half_life_ms = half_life_ms
+
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        """(n_kinds, capacity) float64, to be written into in place."""
+        return self._standing[0]
+
+    @property
+    def reference_ms(self) -> int:
+        """The moment as of which the sums stand; 0 before the first event."""
+        return self._standing[1]
+
+    @reference_ms.setter
+    def reference_ms(self, reference_ms: int) -> None:
+        self._standing = self.sums, reference_ms
 
     @classmethod
     def empty(cls, n_kinds: int, n_rows: int, half_life_ms: float) -> FadingCounts:
@@ -40,24 +53,26 @@ class FadingCounts:
         if n_rows > capacity:
             larger = np.zeros((len(self.sums), max(n_rows, 2 * capacity)))
             larger[:, :capacity] = self.sums
-            self.sums = larger
+            self._standing = larger, self.reference_ms
 
     def add(self, kinds: Integers, rows: Integers, times_ms: Integers, weights: NDArray[np.float64]) -> None:
         """Count events, (m,) each; rows must have room. Cost O(m)."""
         if not len(rows):
             return
         newest = int(times_ms.max())
-        if not self.reference_ms:
-            self.reference_ms = newest
-        if (newest - self.reference_ms) / self.half_life_ms > _REBASE:
-            self.sums = self.sums * 2.0 ** max((self.reference_ms - newest) / self.half_life_ms, _OLDEST)
-            self.reference_ms = newest
-        exponent = np.maximum((times_ms - self.reference_ms) / self.half_life_ms, _OLDEST)
-        np.add.at(self.sums, (kinds, rows), weights * 2.0**exponent)
+        sums, reference_ms = self._standing
+        if not reference_ms:
+            reference_ms = newest
+        if (newest - reference_ms) / self.half_life_ms > _REBASE:
+            sums = sums * 2.0 ** max((reference_ms - newest) / self.half_life_ms, _OLDEST)
+            reference_ms = newest
+        self._standing = sums, reference_ms
+        exponent = np.maximum((times_ms - reference_ms) / self.half_life_ms, _OLDEST)
+        np.add.at(sums, (kinds, rows), weights * 2.0**exponent)
 
     def at(self, rows: Integers, now_ms: int) -> NDArray[np.float64]:
         """Counts at ``rows`` as they stand at ``now_ms``, (n_kinds, len(rows)) float64; 0 beyond the capacity."""
-        sums = self.sums  # a writer may put a larger array in its place
+        sums, reference_ms = self._standing  # a writer may put others in their place
         inside = rows < sums.shape[1]
         found = sums[:, rows] if inside.all() else np.where(inside, sums[:, np.where(inside, rows, 0)], 0.0)
-        return found * 2.0 ** min(max((self.reference_ms - now_ms) / self.half_life_ms, _OLDEST), _REBASE)
+        return found * 2.0 ** min(max((reference_ms - now_ms) / self.half_life_ms, _OLDEST), _REBASE)

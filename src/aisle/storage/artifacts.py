@@ -70,6 +70,7 @@ class FolderArtifacts:
     ) -> Iterator[Draft]:
         """A folder to fill; leaving the context without an error makes it a version (not yet current).
 
+        Versions beyond those kept are deleted, so that a model which never becomes current does not fill the disk.
         Its name is known, as ``Draft.version``, once the context was left.
 
         Raises:
@@ -95,6 +96,7 @@ class FolderArtifacts:
                 _flush(self._folder / name)
                 _flush(self._folder)
                 draft.version = version
+                self._prune(name, self._promoted(name))
 
     def promote(self, name: str, version: str | None = None) -> Manifest:
         """Make a version (default: the newest) the current one; versions beyond those kept are deleted.

@@ -1,7 +1,7 @@
 """Taking back everything that is known of one user.
 
 Enters: a user id, inside a write transaction. Leaves: the number of rows that went. ``PRAGMA secure_delete`` (see
-``sqlite.py``) overwrites them in the file.
+``sqlite.py``) overwrites them in the file, once the log is copied there and emptied (``log_shedding.py``).
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from aisle.storage.commits import GroupCommit
 from aisle.storage.erasure import erase_user
 from aisle.storage.event_writer import EventWriter, sort_in_tail
 from aisle.storage.ledger import Ledger
+from aisle.storage.log_shedding import LogShedding
 from aisle.storage.prepared_events import prepare_events
 from aisle.storage.snapshots import SnapshotReader, read_items
 from aisle.storage.sqlite import BUSY_TIMEOUT_SECONDS, Database, rows_where_in
@@ -66,6 +67,7 @@ class SqlRecords:
         self._writer = EventWriter()
         self._commits = GroupCommit(database, self._writer.forget)
         self._snapshots = SnapshotReader(snapshot_folder)
+        self._shedding = LogShedding(database, self._count_erasures())
 
     @classmethod
     def open(cls, path_or_url: str | Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> SqlRecords:
@@ -120,7 +122,11 @@ class SqlRecords:
 
         ``events`` has the rows of one caller after those of the other; ``n_each`` says how many each has.
         """
-        return self._commits.run_jointly(self._append_groups, (events, n_each)) if n_each else []
+        if not n_each:
+            return []
+        appended = self._commits.run_jointly(self._append_groups, (events, n_each))
+        self._shedding.try_again()
+        return appended
 
     def append_slates(self, slates: Sequence[Slate], n_erasures: int | None = None) -> Appended:
         """Write down lists before they are shown; a known ``slate_id`` is counted as a duplicate.
@@ -230,6 +236,25 @@ class SqlRecords:
         with self._database.reading() as connection:
             return slate_rows.read_slates(connection, after_seq, limit)
 
+    def seq_before_slates(self, n: int) -> int:
+        """The sequence number after which the newest ``n`` slates were written down; 0 when there are no others."""
+        with self._database.reading() as connection:
+            return slate_rows.seq_before(connection, n)
+
+    def drop_slates(self, before_ms: int, limit: int = 200) -> int:
+        """Delete the slates that were written down first and made before a moment, at most ``limit``; how many went.
+
+        Only if the first ``limit`` are all older are there more. Their room in the file is used again.
+
+        Raises:
+            UnavailableError: others were writing for longer than ``SLATE_PATIENCE_SECONDS``; nothing was deleted.
+        """
+        with self._database.reading() as connection:
+            old = slate_rows.find_old(connection, before_ms, limit)
+        if not old:
+            return 0
+        return self._commits.run(lambda connection: slate_rows.delete_slates(connection, old), SLATE_PATIENCE_SECONDS)
+
     def read_slate_events(self, after_seq: int = 0) -> Iterable[EventTable]:
         """Events that carry a ``slate_id``, robots left out, in order of arrival, in pages, as of the first page."""
         with self._database.reading() as connection:
@@ -260,7 +285,9 @@ class SqlRecords:
     ) -> Changes:
         """The change feed: items and events after ``seq`` up to ``until``, at most ``limit`` rows, in order."""
         with self._database.reading() as connection:
-            return read_changes(connection, seq, limit, until, with_events)
+            changes = read_changes(connection, seq, limit, until, with_events)
+        self._shedding.note(changes.n_erasures)
+        return changes
 
     def count_since(self, seq: int) -> Mapping[str, int]:
         """How many ``items`` changed and how many ``events`` came after ``seq``."""
@@ -297,12 +324,14 @@ class SqlRecords:
     def erase_user(self, user_id: str) -> int:
         """Remove everything known of a user; returns how many rows went.
 
-        Events, their lookups and the profile are deleted and overwritten on the disk; slates stay without user, query,
-        anchors and features, and count as well. Kept snapshots are deleted.
+        Events, their lookups and the profile are deleted and overwritten; slates stay without user, query, anchors and
+        features, and count as well. Kept snapshots are deleted. Nobody can read him when this returns, but as long as
+        somebody reads a state of before (a training, a backup) his rows still lie on the disk, in the database's log:
+        see ``log_shedding.py``.
         """
         n_rows = self._commits.run(lambda connection: erase_user(connection, user_id))
         self._snapshots.forget()
-        self._database.shed_log()
+        self._shedding.note(self._count_erasures())
         return n_rows
 
     def close(self) -> None:
@@ -311,6 +340,8 @@ class SqlRecords:
             return
         try:
             self._sort_in_tail()
+            self._shedding.note(self._count_erasures())
+            self._shedding.attempt()
         except UnavailableError as error:
             log.info("the newest events stay outside the lookups until the next writer: %s", error)
         finally:
@@ -331,7 +362,9 @@ class SqlRecords:
                 _write_checkpoint(connection, checkpoint)
             return appended
 
-        return self._commits.run(write, patience_seconds)
+        appended = self._commits.run(write, patience_seconds)
+        self._shedding.try_again()
+        return appended
 
     def _append_groups(
         self, connection: Connection, given: Sequence[tuple[EventTable, Sequence[int]]]
@@ -350,6 +383,10 @@ class SqlRecords:
         return self._append(
             lambda connection, ledger: contents.append_contents(connection, ledger, table, prepared), checkpoint
         )
+
+    def _count_erasures(self) -> int:
+        with self._database.reading() as connection:
+            return Ledger.read(connection).n_erasures
 
     def _sort_in_tail(self, patience_seconds: float | None = None) -> None:
         with self._database.reading() as connection:

@@ -3,7 +3,8 @@
 Enters: slates, from any thread; ``put`` never waits. Leaves: the same slates in the records, those of some fifty
 milliseconds in one transaction, written by a thread of its own that tries again while the database is busy. It is
 bounded: when too many wait, ``put`` refuses. What a killed process had not written yet is gone; nothing else is, unless
-it is counted in ``n_lost``. Knows nothing of how slates are made or shown.
+it is counted in ``n_lost``. The same thread deletes slates that are older than they are kept, a few at a time. Knows
+nothing of how slates are made or shown.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Sequence
 from itertools import islice
 
-from aisle.contracts import RecordStore
+from aisle.contracts import Clock, RecordStore
 from aisle.domain import Slate
 from aisle.errors import AisleError, UnavailableError
 from aisle.storage.slate_rows import without_user
@@ -30,6 +31,12 @@ _MOST_A_WRITE = 500
 """Slates in one transaction; events that are to be acknowledged wait behind it."""
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_DROPPED_AT_ONCE = 200
+"""Old slates deleted in one transaction of some 40 ms; events that are to be acknowledged wait behind it."""
+_DROP_SECONDS = 1.0
+"""Between two such transactions while there are more."""
+_LOOK_FOR_OLD_SECONDS = 600.0
+_DAY_MS = 86_400_000
 _NEVER = float("inf")
 _THE_END = 2**63 - 1
 """After every sequence number: the change feed from there tells nothing but the number of erasures."""
@@ -43,10 +50,20 @@ class SlateOutbox:
     """
 
     def __init__(
-        self, records: RecordStore, *, flush_seconds: float = FLUSH_SECONDS, most_waiting: int = MOST_WAITING
+        self,
+        records: RecordStore,
+        clock: Clock,
+        *,
+        kept_days: int = 0,
+        flush_seconds: float = FLUSH_SECONDS,
+        most_waiting: int = MOST_WAITING,
     ) -> None:
         self.n_lost = 0
         self._records = records
+        self._clock = clock
+        self._kept_ms = kept_days * _DAY_MS
+        """0 keeps all."""
+        self._next_drop = 0.0
         self._flush_seconds = flush_seconds
         self._most_waiting = most_waiting
         self._waiting: dict[str, Slate] = {}
@@ -129,10 +146,12 @@ class SlateOutbox:
         while self._gather(pause_seconds):
             try:
                 self._write_next()
+                self._drop_old()
                 pause_seconds = 0.0
-            except AisleError as error:
+            except Exception as error:
                 if not pause_seconds:
-                    log.warning("slates wait in memory: %s", error)
+                    trace = not isinstance(error, AisleError)
+                    log.warning("slates wait in memory and are tried again: %s", error, exc_info=trace)
                 pause_seconds = min(max(2 * pause_seconds, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
 
     def _gather(self, pause_seconds: float) -> bool:
@@ -157,6 +176,14 @@ class SlateOutbox:
         self._write(batch)
         if is_everything:
             self._n_erasures = n_erasures
+
+    def _drop_old(self) -> None:
+        """Delete a few slates that are too old, now and then; one process may do what another has begun."""
+        if not self._kept_ms or time.monotonic() < self._next_drop or self._is_urgent():
+            return
+        self._next_drop = time.monotonic() + _LOOK_FOR_OLD_SECONDS
+        if self._records.drop_slates(self._clock() - self._kept_ms, _DROPPED_AT_ONCE):
+            self._next_drop = time.monotonic() + _DROP_SECONDS
 
     def _write(self, batch: Sequence[Slate]) -> None:
         """Write slates together; should that fail for a reason of their own, each by itself."""

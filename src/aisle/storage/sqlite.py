@@ -28,6 +28,9 @@ from aisle.errors import AisleError, ConfigError, CorruptError, NotReadyError, U
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a statement waits for another process's transaction before it gives up."""
 
+SHED_PATIENCE_SECONDS = 0.02
+"""How long emptying the log waits for readers and writers; it keeps other writers waiting for as long."""
+
 RESTORE_FROM_BACKUP = "restore it from a backup; indexes and models are rebuilt from it"
 
 _READER_CACHE_KIB = 16 * 1024
@@ -51,6 +54,7 @@ class Database:
         self.busy_timeout_seconds = busy_timeout_seconds
         self.is_closed = False
         self._repair = repair
+        self._log_path = path.with_name(f"{path.name}-wal")
         self.engine = _engine(path, busy_timeout_seconds)
 
     @contextmanager
@@ -97,10 +101,28 @@ class Database:
         """Whether the database still has the transaction open; it ends one by itself when the disk is full."""
         return _driver(connection).in_transaction
 
-    def shed_log(self) -> None:
-        """Copy the log into the database and empty it, so that erased rows do not linger there."""
+    def has_log(self) -> bool:
+        """Whether there is anything in the write-ahead log, or was since it was emptied."""
+        try:
+            return self._log_path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
+    def shed_log(self) -> bool:
+        """Copy the log into the database and empty it; whether that was possible now.
+
+        It is not while another connection reads an older state, writes, or does the same: then what can be copied is.
+        """
         with self.translating(), self.engine.connect() as connection:
-            _driver(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            driver = _driver(connection)
+            try:
+                # Most is copied beside writers; only for the rest, and for emptying it, are they held up.
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self.wait_at_most(connection, SHED_PATIENCE_SECONDS)
+                is_busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not is_busy
+            finally:
+                self.wait_at_most(connection, self.busy_timeout_seconds)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -206,6 +228,7 @@ def _engine(path: Path, busy_timeout_seconds: float) -> Engine:
         f"sqlite:///{path}",
         connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False},
         max_overflow=-1,
+        hide_parameters=True,  # they name users, and errors end in logs
     )
 
     @event.listens_for(engine, "connect")

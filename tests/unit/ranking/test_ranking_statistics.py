@@ -1,6 +1,7 @@
 """Features of the tiny shop, worked out by hand."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -58,6 +59,28 @@ def test_counts_survive_a_century_without_overflow():
         counts.add(np.array([0]), np.array([0]), np.array([time_ms]), np.ones(1))
 
     assert counts.at(np.array([0]), 50_000).tolist() == [[1.0]]
+
+
+def test_who_reads_while_counts_are_brought_to_a_newer_reference_reads_old_or_new_ones():
+    counts = FadingCounts.empty(1, 1, half_life_ms=1.0)
+    row = np.array([0])
+    counts.add(row, row, np.array([1_000]), np.ones(1))
+    read: list[float] = []
+
+    def read_at_every_line(frame, event, argument):
+        if frame.f_code is FadingCounts.add.__code__:
+            read.append(float(counts.at(row, 1_065)[0, 0]))
+            return read_at_every_line
+        return None
+
+    sys.settrace(read_at_every_line)
+    try:
+        counts.add(row, row, np.array([1_065]), np.ones(1))
+    finally:
+        sys.settrace(None)
+
+    assert len(read) > 5
+    assert set(read) == {2.0**-65, 1.0 + 2.0**-65}
 
 
 def test_shares_by_key_and_the_last_time_of_each():

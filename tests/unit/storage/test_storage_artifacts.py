@@ -109,6 +109,21 @@ def test_old_versions_go_but_never_the_current_one_or_the_one_before(tmp_path: P
     assert content(artifacts) == "two"
 
 
+def test_versions_that_are_never_promoted_go_as_well(tmp_path: Path) -> None:
+    artifacts = store(tmp_path, kept_versions=2)
+    for text in ("one", "two"):
+        write(artifacts, text)
+        artifacts.promote("linear")
+    for number in range(5):
+        write(artifacts, f"not good enough {number}")
+
+    kept = [manifest.version for manifest in artifacts.versions("linear")]
+    assert kept == ["000001", "000002", "000006", "000007"]
+    assert content(artifacts) == "two"
+    artifacts.rollback("linear")
+    assert content(artifacts) == "one"
+
+
 @pytest.mark.parametrize("damage", ["change", "remove", "manifest"])
 def test_a_damaged_version_is_told_when_opened(tmp_path: Path, damage: str) -> None:
     artifacts = store(tmp_path)

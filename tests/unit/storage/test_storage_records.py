@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from aisle.contracts import Checkpoint
 from aisle.domain import (
@@ -27,7 +32,7 @@ from aisle.domain import (
     UserTable,
 )
 from aisle.errors import ConfigError
-from aisle.storage import SqlRecords, event_writer
+from aisle.storage import SqlRecords, event_writer, log_shedding
 
 
 @pytest.fixture
@@ -298,6 +303,80 @@ def test_erasing_a_user_leaves_nothing_of_him(records: SqlRecords, tmp_path: Pat
     assert records.erase_user(secret) == 0
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or secret.encode() not in path.read_bytes()
+
+
+@contextmanager
+def reading_an_older_state(path: Path) -> Iterator[None]:
+    """As a training or a backup of another process does."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM events").fetchone()
+        yield
+        other.execute("ROLLBACK")
+
+
+SECRET = "Zaphod-Beeblebrox"
+
+
+def lies_on_the_disk(folder: Path) -> bool:
+    return any(SECRET.encode() in path.read_bytes() for path in folder.rglob("shop.db*"))
+
+
+def test_erasing_a_user_waits_for_no_reader_and_the_log_is_emptied_when_he_is_gone(
+    records: SqlRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_shedding, "PAUSE_SECONDS", 0.0)
+    records.append_events(events(view(SECRET, "a", 1), view("other", "a", 2)))
+    with reading_an_older_state(tmp_path / "shop.db"):
+        start = time.monotonic()
+        records.erase_user(SECRET)
+        records.append_events(events(view("other", "a", 3)))
+        assert time.monotonic() - start < 5.0
+        assert lies_on_the_disk(tmp_path)  # said in the documentation
+
+    records.append_events(events(view("other", "a", 4)))
+
+    assert not lies_on_the_disk(tmp_path)
+
+
+def test_attempts_to_empty_the_log_are_seldom(records: SqlRecords, tmp_path: Path) -> None:
+    records.append_events(events(view(SECRET, "a", 1)))
+    with reading_an_older_state(tmp_path / "shop.db"):
+        records.erase_user(SECRET)
+    records.append_events(events(view("other", "a", 2)))
+    assert lies_on_the_disk(tmp_path)
+
+    records.close()
+
+    assert not lies_on_the_disk(tmp_path)
+
+
+@pytest.mark.parametrize("is_reopened", [False, True])
+def test_a_log_that_one_process_could_not_empty_is_emptied_by_another(tmp_path: Path, is_reopened: bool) -> None:
+    one, two = SqlRecords.open(tmp_path / "shop.db"), SqlRecords.open(tmp_path / "shop.db")
+    one.append_events(events(view(SECRET, "a", 1)))
+    with reading_an_older_state(tmp_path / "shop.db"):
+        one.erase_user(SECRET)
+        one.close()
+    assert lies_on_the_disk(tmp_path)
+
+    other = SqlRecords.open(tmp_path / "shop.db") if is_reopened else two
+    other.changes_since(2)
+
+    assert not lies_on_the_disk(tmp_path)
+    other.close()
+    two.close()
+
+
+def test_no_user_is_named_in_the_trace_of_an_error(records: SqlRecords, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as other:
+        other.execute("ALTER TABLE users RENAME TO lost")
+
+    with pytest.raises(OperationalError) as caught:
+        records.read_user(SECRET)
+
+    assert "no such table" in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_erased_user_who_returns_starts_anew(records: SqlRecords) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aisle.contracts import Appended
+from aisle.contracts import Appended, Changes
 from aisle.domain import Features, Slate, Slot
 from aisle.errors import NotReadyError, UnavailableError
-from aisle.storage import SlateOutbox, SqlRecords
+from aisle.storage import SlateOutbox, SqlRecords, slate_outbox
 
+DAY_MS = 86_400_000
+NOW_MS = 100 * DAY_MS
 FEATURES = Features(("price", "n_views"), np.array([[1.5, 2.0], [np.nan, 4.0]], np.float32))
 
 
@@ -29,9 +31,13 @@ def records(tmp_path: Path) -> Iterator[SqlRecords]:
 
 @pytest.fixture
 def outbox(records: SqlRecords) -> Iterator[SlateOutbox]:
-    box = SlateOutbox(records, flush_seconds=0.01)
+    box = SlateOutbox(records, now, flush_seconds=0.01)
     yield box
     box.drain()
+
+
+def now() -> int:
+    return NOW_MS
 
 
 def slate(slate_id: str, user_id: str | None = "ann") -> Slate:
@@ -69,7 +75,7 @@ def test_what_is_put_is_written_without_being_asked(records: SqlRecords, outbox:
 
 
 def test_a_slate_can_be_read_before_and_after_it_is_written(records: SqlRecords) -> None:
-    outbox = SlateOutbox(records, flush_seconds=60.0)
+    outbox = SlateOutbox(records, now, flush_seconds=60.0)
     outbox.put([slate("1")])
     assert records.read_slate("1") is None
     assert outbox.read("1") == slate("1")
@@ -84,7 +90,7 @@ def test_a_slate_can_be_read_before_and_after_it_is_written(records: SqlRecords)
 def test_slates_of_one_moment_are_written_in_one_transaction(
     records: SqlRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox = SlateOutbox(records, flush_seconds=60.0)
+    outbox = SlateOutbox(records, now, flush_seconds=60.0)
     written: list[int] = []
     append = records.append_slates
 
@@ -128,7 +134,7 @@ def test_put_does_not_wait_for_a_locked_database_and_nothing_is_lost(
 
 
 def test_a_full_outbox_refuses_all_of_what_is_put(tmp_path: Path, records: SqlRecords) -> None:
-    outbox = SlateOutbox(records, flush_seconds=0.01, most_waiting=3)
+    outbox = SlateOutbox(records, now, flush_seconds=0.01, most_waiting=3)
     with Locked(tmp_path / "shop.db"):
         outbox.put([slate("1"), slate("2")])
         with pytest.raises(UnavailableError, match="2 slates wait .* at most 3"):
@@ -140,7 +146,7 @@ def test_a_full_outbox_refuses_all_of_what_is_put(tmp_path: Path, records: SqlRe
 
 
 def test_what_cannot_be_written_in_time_is_counted(tmp_path: Path, records: SqlRecords) -> None:
-    outbox = SlateOutbox(records, flush_seconds=0.01)
+    outbox = SlateOutbox(records, now, flush_seconds=0.01)
     with Locked(tmp_path / "shop.db"):
         outbox.put([slate("1"), slate("2")])
         assert outbox.drain(0.3) == 2
@@ -150,7 +156,7 @@ def test_what_cannot_be_written_in_time_is_counted(tmp_path: Path, records: SqlR
 
 
 def test_a_slate_that_cannot_be_written_does_not_take_others_with_it(records: SqlRecords) -> None:
-    outbox = SlateOutbox(records, flush_seconds=60.0)
+    outbox = SlateOutbox(records, now, flush_seconds=60.0)
     odd = replace(slate("odd"), versions={"linear": object()})  # type: ignore[dict-item]
     outbox.put([slate("1"), odd, slate("2")])
 
@@ -158,6 +164,53 @@ def test_a_slate_that_cannot_be_written_does_not_take_others_with_it(records: Sq
 
     assert outbox.n_lost == 1
     assert [found.slate_id for found in records.read_slates(0)[1]] == ["1", "2"]
+
+
+def test_an_error_of_no_known_kind_does_not_end_the_writing(
+    records: SqlRecords, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = SlateOutbox(records, now, flush_seconds=0.01)
+
+    def fail(*_: object) -> Changes:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "changes_since", fail)
+        outbox.put([slate("1")])
+        assert soon(lambda: "Too many open files" in caplog.text)
+
+    assert soon(lambda: records.read_slate("1") is not None)
+    assert outbox.drain() == outbox.n_lost == 0
+
+
+def test_slates_that_are_too_old_are_deleted_a_few_at_a_time(
+    records: SqlRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slate_outbox, "_DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr(slate_outbox, "_DROP_SECONDS", 0.0)
+    old, kept = NOW_MS - 31 * DAY_MS, NOW_MS - 29 * DAY_MS
+    records.append_slates([replace(slate(str(number)), time_ms=old) for number in range(3)])
+    records.append_slates([replace(slate("kept"), time_ms=kept)])
+    outbox = SlateOutbox(records, now, kept_days=30, flush_seconds=0.01)
+
+    outbox.put([replace(slate("new 1"), time_ms=NOW_MS)])
+    assert soon(lambda: records.read_slate("1") is None)
+    assert records.read_slate("2") is not None
+    outbox.put([replace(slate("new 2"), time_ms=NOW_MS)])
+    assert soon(lambda: records.read_slate("2") is None)
+    outbox.drain()
+
+    assert [found.slate_id for found in records.read_slates(0)[1]] == ["kept", "new 1", "new 2"]
+
+
+def test_slates_are_kept_for_ever_where_no_number_of_days_is_set(records: SqlRecords) -> None:
+    outbox = SlateOutbox(records, now, kept_days=0, flush_seconds=0.01)
+    outbox.put([slate("1")])
+    assert soon(lambda: records.read_slate("1") is not None)
+    outbox.put([slate("2")])
+    outbox.drain()
+
+    assert len(records.read_slates(0)[1]) == 2
 
 
 def test_a_drained_outbox_takes_nothing_more(outbox: SlateOutbox) -> None:
@@ -174,7 +227,7 @@ def assert_nobodys(found: Slate | None) -> None:
 
 
 def test_an_erased_user_is_taken_out_of_what_waits(records: SqlRecords) -> None:
-    outbox = SlateOutbox(records, flush_seconds=60.0)
+    outbox = SlateOutbox(records, now, flush_seconds=60.0)
     outbox.put([slate("1"), slate("2", "bob")])
 
     outbox.forget("ann")
@@ -187,7 +240,7 @@ def test_an_erased_user_is_taken_out_of_what_waits(records: SqlRecords) -> None:
 
 
 def test_a_user_whom_another_process_erases_is_taken_out_of_what_waits(tmp_path: Path, records: SqlRecords) -> None:
-    outbox = SlateOutbox(records, flush_seconds=60.0)
+    outbox = SlateOutbox(records, now, flush_seconds=60.0)
     outbox.put([slate("0")])
     outbox.flush()
     outbox.put([slate("1")])

@@ -59,6 +59,7 @@ def check_record_store(make: Make) -> None:
         store = make(folder)
         _forgets_users(name, store)
         _forgets_users_of_late_slates(name, store)
+        _drops_old_slates(name, store)
         store.close()
     with empty_folder() as folder:
         _takes_many_writers(name, make, folder)
@@ -261,6 +262,10 @@ def _keeps_slates(name: str, store: RecordStore) -> None:
         same = [_same(f.features, s.features) for f, s in zip([*first, *last], slates, strict=True)]
         promise.require(all(same), "features differ")
         promise.require(store.read_slates(last_seq) == (last_seq, []), "there is something after the last")
+    with Promise(name, "it knows after which number the newest slates were written down") as promise:
+        for n, wanted in ((1, slates[2:]), (2, slates[1:]), (3, slates), (9, slates)):
+            found = store.read_slates(store.seq_before_slates(n))[1]
+            promise.require(found == wanted, f"of the newest {n} it gives {len(found)}")
     with Promise(name, "events that carry a slate are read in order of arrival, robots left out") as promise:
         seq = store.counts()["seq"]
         given = [
@@ -365,6 +370,16 @@ def _forgets_users_of_late_slates(name: str, store: RecordStore) -> None:
         wanted = replace(slate, slate_id="late", user_id=None, query=None, anchor_item_ids=())
         promise.require(late is not None and late == wanted, f"a late one is {late}")
         promise.require(late is None or late.features is None, "a late one has its features")
+
+
+def _drops_old_slates(name: str, store: RecordStore) -> None:
+    with Promise(name, "old slates are dropped in the order they were written down, a few at a time") as promise:
+        before = store.read_slates(0)[1]
+        promise.require(store.drop_slates(NOW_MS) == 0, "it drops what is not old")
+        promise.require(store.read_slates(0)[1] == before, "what is not old is gone")
+        promise.require(store.drop_slates(NOW_MS + 1, 2) == 2, "it does not drop as many as it may")
+        promise.require(store.read_slates(0)[1] == before[2:], "others than the first are gone")
+        promise.require(store.read_slate(before[0].slate_id) is None, "a dropped one can be read")
 
 
 def _takes_many_writers(name: str, make: Make, folder: Path) -> None:
