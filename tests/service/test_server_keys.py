@@ -102,6 +102,15 @@ def test_a_revoked_key_is_refused_within_a_second(keyed) -> None:
     problem(client.get(asked, headers=_bearer(tokens["read"])), 401)
 
 
+def test_what_one_caller_names_a_request_says_nothing_of_another_callers(keyed) -> None:
+    client, tokens, _, _ = keyed
+    for role, query in (("write", "tea"), ("admin", "kettle")):
+        headers = {**_bearer(tokens[role]), "idempotency-key": "1"}
+        for n_new in (1, 0):
+            event = {"user_id": "dora", "type": "search", "query": query}
+            assert client.post("/v1/events", json=event, headers=headers).json()["n_new"] == n_new
+
+
 def test_what_is_kept_of_a_key_does_not_open_anything(keyed) -> None:
     client, tokens, records, _ = keyed
     for record in records.read():

@@ -4,6 +4,7 @@ finishes first.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
@@ -45,11 +46,29 @@ def plain_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (plug_in / "METADATA").write_text("Metadata-Version: 2.1\nName: quick\nVersion: 1\n")
     (plug_in / "entry_points.txt").write_text("[aisle.encoders]\nquick = quick:Quick\n")
     (tmp_path / "quick.py").write_text(QUICK)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     folder = init(tmp_path / "plain", toml='[encoder]\nkind = "quick"\n')
     with Shop(folder) as shop:
         shop.add_items([Item("kettle", (ItemText("en", "Kettle"),))])
     return folder.root
+
+
+def test_a_request_with_a_key_is_stored_once_at_every_worker_and_after_a_kill(plain_folder: Path) -> None:
+    look = {"user_id": "dora", "type": "view_item", "item_id": "kettle"}  # neither an id nor a time
+    sent = {"json": [look, {"user_id": "dora", "type": "search", "query": "tea"}], "headers": {"idempotency-key": "k"}}
+    told: list[tuple[int, int]] = []
+    for _ in range(2):
+        with served(plain_folder, "--workers", "2") as server:
+            with server.client_of_each() as clients:
+                for client in clients:
+                    answer = client.post("/v1/events", **sent).raise_for_status().json()
+                    told.append((answer["n_new"], answer["n_duplicate"]))
+                    assert client.post("/v1/events", json=look, headers=sent["headers"]).status_code == 422
+            server.kill_everything()
+
+    assert told == [(2, 0), (0, 2), (0, 2), (0, 2)]
+    with Shop.open(plain_folder) as shop:
+        assert shop.counts()["events"] == 2
 
 
 @pytest.mark.timeout(300)

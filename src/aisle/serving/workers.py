@@ -33,6 +33,7 @@ from aisle.serving.supervisor import FAILED, FAILED_STATUS, GRACE_SECONDS, READY
 from aisle.settings import ServingConfig
 from aisle.shop import Shop
 from aisle.storage.keys import SqlKeys
+from aisle.storage.request_keys import SqlRequestKeys
 
 KEPT_SECONDS = 75
 """How long an idle connection is kept for its next request."""
@@ -46,7 +47,8 @@ def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: 
     with Shop.open(root, meter=metrics) as shop:
         keys = open_keys(shop)
         answering = Answering(config.n_threads, config.max_waiting)
-        serving = Serving(shop, config, keys, metrics, EventIntake(shop), answering, is_ready=False)
+        request_keys = SqlRequestKeys.open(shop.folder.database)
+        serving = Serving(shop, config, keys, metrics, EventIntake(shop), answering, request_keys, is_ready=False)
         shop.load()
         shop.follow(config.follow_ms / 1000)
         gc.collect()
@@ -59,6 +61,7 @@ def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: 
         finally:
             answering.close()
             metrics.close()
+            request_keys.close()
             if keys:
                 keys.close()
 
