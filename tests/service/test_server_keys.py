@@ -18,7 +18,7 @@ from aisle.serving.metrics import Metrics
 from aisle.settings import ServingConfig
 from aisle.shop import Shop
 from aisle.storage.keys import SqlKeys
-from tests.service.tiny_server import in_process, problem
+from tests.service.tiny_server import in_process, problem, wait_until
 
 UNKEYED = ("/health/live", "/health/ready", "/openapi.json", "/docs")
 KEYS = {"none": None, "garbage": "garbage", "unknown": "aisle_0123456789ab_" + "0" * 64}
@@ -206,6 +206,24 @@ def test_metrics_are_told_though_the_state_of_the_process_cannot_be_observed(cap
 
     assert 'aisle_requests_total{method="POST",route="/v1/search",status="200"} 1.0' in metrics.text().decode()
     assert "the database cannot be used now" in caplog.text
+
+
+def test_gauges_are_kept_up_to_now_without_being_asked_for_another_worker_may_be_the_one_that_tells(caplog) -> None:
+    metrics = Metrics()
+    observed: list[int] = []
+
+    def observe() -> None:
+        observed.append(1)
+        raise UnavailableError("the database cannot be used now")
+
+    metrics.before_telling(observe)
+    metrics.keep_history()
+    try:
+        wait_until(lambda: observed)
+    finally:
+        metrics.close()
+    metrics.observe()
+    assert caplog.text.count("the database cannot be used now") == 1  # once, however often it fails
 
 
 def _bearer(token: str | None) -> dict[str, str]:

@@ -23,12 +23,17 @@ from tests.service.real_server import RealServer, Senders, event, served, stored
 
 ROUNDS = 10
 QUICK = """
+from pathlib import Path
+
+from aisle.errors import ConfigError
 from aisle.testing.hashed_words import HashedWords
 
 
 class Quick(HashedWords):
     @classmethod
     def from_config(cls, config, *, progress):
+        if (Path(__file__).parent / "refusing").exists():
+            raise ConfigError("no [encoder] today")
         return cls()
 """
 
@@ -111,6 +116,28 @@ def test_a_dead_worker_is_replaced_and_the_others_answer_meanwhile(folder: Path)
     assert "after-the-death" in stored_event_ids(folder)
 
 
+def test_a_worker_that_does_not_come_up_is_tried_again_while_another_answers(
+    plain_folder: Path, tmp_path: Path
+) -> None:
+    with served(plain_folder, "--workers", "2") as server:
+        victim, survivor = server.workers()
+        (tmp_path / "refusing").touch()
+        victim.send_signal(signal.SIGKILL)
+        wait_until(lambda: "before it was ready (ConfigError: no [encoder] today)" in told(server), 60)
+        with httpx.Client(base_url=server.address, timeout=30) as client:
+            assert client.post("/v1/events", json=event("meanwhile")).status_code == 200
+        assert survivor in server.workers()
+
+        (tmp_path / "refusing").unlink()
+
+        wait_until(lambda: len(server.workers()) == 2, 60)
+        with server.client_of_each() as clients:
+            for number, client in enumerate(clients):
+                assert client.post("/v1/events", json=event(f"again-{number}")).status_code == 200
+        assert server.end() == 0
+    assert {"meanwhile", "again-0", "again-1"} <= set(stored_event_ids(plain_folder))
+
+
 def test_asked_to_end_under_load_it_finishes_what_is_under_way_and_loses_nothing(folder: Path) -> None:
     answers: list[int] = []
     with served(folder) as server, Senders(server.address, "load") as senders:
@@ -134,6 +161,11 @@ def test_lists_that_were_shown_are_written_down_before_it_ends(folder: Path) -> 
         assert server.end() == 0
     with Shop.open(folder) as shop:
         assert all(shop.read_slate(answer["slate_id"]) is not None for answer in shown)
+
+
+def told(server: RealServer) -> str:
+    """What the server has written, on one line."""
+    return " ".join(server.log.read_text().split())
 
 
 def _ask_slowly(server: RealServer, answers: list[int]) -> None:

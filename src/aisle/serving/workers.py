@@ -20,7 +20,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from aisle.errors import AisleError
+from aisle.errors import AisleError, UnavailableError
 from aisle.serving.answering import Answering
 from aisle.serving.app import create_app
 from aisle.serving.context import Serving
@@ -126,8 +126,8 @@ def note_state(serving: Serving) -> None:
         if manifest.version == in_service.get(name)
     }
     waiting = {"questions": serving.answering.n_inside, "events": serving.intake.n_waiting}
-    lag = serving.shop.records.counts()["seq"] - live.follower.seq
-    serving.metrics.set_state(max(0, lag), live.outbox.n_lost, waiting, trained)
+    lag = sum(serving.shop.records.count_since(live.follower.seq).values())
+    serving.metrics.set_state(lag, live.outbox.n_lost, waiting, trained)
 
 
 def end_with(parent: int) -> None:
@@ -155,7 +155,8 @@ def main() -> None:
         work(given.root, config, socket.socket(fileno=given.listening), given.ready_to)
     except AisleError as error:
         os.write(given.ready_to, FAILED + f"{type(error).__name__}: {error}".encode())
-        sys.exit(FAILED_STATUS)
+        # What passes by itself, such as a locked database, is worth another try.
+        sys.exit(1 if isinstance(error, UnavailableError) else FAILED_STATUS)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ class SearchAsk(Ask):
         }
     )
 
-    query: Annotated[str, Field(max_length=10_000)]
+    query: Annotated[str, Field(max_length=500)]
     """What was typed."""
 
 
