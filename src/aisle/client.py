@@ -27,7 +27,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from aisle import wire
-from aisle.wire.values import EventFormat, RecordFormat
+from aisle.wire.values import EventFormat, ItemFormat
 
 T = TypeVar("T", bound=BaseModel)
 Row = TypeVar("Row", bound=BaseModel)
@@ -178,16 +178,23 @@ class Client:
         )
         return self._write("/v1/events", named)
 
-    def add_foreign_events(self, body: Any, format: EventFormat = "auto") -> wire.Written:
-        """Record events as GA4, Google Retail or Gorse write them; ``body`` is plain JSON."""
-        return self._send("POST", "/v1/events", wire.Written, json=body, params={"format": format})
+    def add_foreign_events(
+        self, body: Any, format: EventFormat = "auto", *, idempotency_key: str | None = None
+    ) -> wire.Written:
+        """Record events as GA4, Google Retail or Gorse write them; ``body`` is plain JSON.
+
+        Sending it again is safe: the request has a key of its own. Give ``idempotency_key`` where your program may
+        itself come back with the same body later.
+        """
+        headers = {"idempotency-key": idempotency_key or uuid.uuid4().hex}
+        return self._send("POST", "/v1/events", wire.Written, json=body, params={"format": format}, headers=headers)
 
     def add_items(self, items: Iterable[wire.Item]) -> wire.Written:
         """Add or replace items."""
         return self._write("/v1/items", items)
 
-    def add_foreign_items(self, body: Any, format: RecordFormat = "auto") -> wire.Written:
-        """Add or replace items as Google Retail or Gorse write them; ``body`` is plain JSON."""
+    def add_foreign_items(self, body: Any, format: ItemFormat = "auto") -> wire.Written:
+        """Add or replace items as GA4, Google Retail or Gorse write them; ``body`` is plain JSON."""
         return self._send("POST", "/v1/items", wire.Written, json=body, params={"format": format})
 
     def add_users(self, users: Iterable[wire.User]) -> wire.Written:
@@ -299,15 +306,16 @@ class Client:
         content: bytes | None = None,
         json: Any = None,
         params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         is_safe: bool = True,
     ) -> T:
         """Send a request, again where it was not worked on, or lost on the way and ``is_safe`` to be sent twice."""
-        headers = {"content-type": "application/json"} if content is not None else None
+        sent = dict(headers or {}) | ({"content-type": "application/json"} if content is not None else {})
         n_left = self._n_retries
         while True:
             pause_s = min(LONGEST_PAUSE_S, 0.1 * 2 ** (self._n_retries - n_left))
             try:
-                response = self._http.request(method, path, content=content, json=json, params=params, headers=headers)
+                response = self._http.request(method, path, content=content, json=json, params=params, headers=sent)
             except httpx.TransportError as error:
                 if not n_left or not is_safe:
                     raise UnreachableError(f"no answer from {self._http.base_url}: {error}") from error

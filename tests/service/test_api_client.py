@@ -162,6 +162,19 @@ def test_events_that_are_sent_again_are_the_same_events():
     assert orjson.loads(sent[0].content)[0]["event_id"]
 
 
+def test_foreign_events_that_are_sent_again_are_the_same_request():
+    written = {"n_new": 1, "n_changed": 0, "n_duplicate": 0, "n_waiting": 0, "n_left_out": 0, "refusals": []}
+    client, sent, _ = failing(LOST, httpx.Response(200, content=orjson.dumps(written)))
+
+    client.add_foreign_events({"client_id": "u", "events": []})
+    client.add_foreign_events({"client_id": "u", "events": []})
+    client.add_foreign_events({"client_id": "u", "events": []}, idempotency_key="mine")
+
+    keys = [request.headers["idempotency-key"] for request in sent]
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[3] == "mine"
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(401, KeyRefusedError), (403, KeyRefusedError), (500, ServerError), (413, InvalidError)]
 )

@@ -33,6 +33,60 @@ def test_an_event_sent_again_is_stored_once(own_http):
         assert (second["n_new"], second["n_duplicate"]) == (0, 1)
 
 
+def test_a_request_sent_again_under_its_key_is_the_same_though_its_events_have_neither_id_nor_time(own_http):
+    clock = own_http.app.state.serving.shop.clock
+    now_ms = clock()
+    body = [VIEW, {**VIEW, "event_id": "named"}, {**VIEW, "type": "stare"}, {**VIEW, "time_ms": now_ms + 86_400_001}]
+    key = {"idempotency-key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+
+    first = own_http.post("/v1/events", json=body, headers=key).json()
+    own_http.app.state.serving.shop.clock = lambda: now_ms + 3_600_000
+    quoted = {"idempotency-key": f'"{key["idempotency-key"]}"'}
+    again = [own_http.post("/v1/events", json=body, headers=headers).json() for headers in (key, quoted)]
+
+    assert (first["n_new"], first["n_duplicate"]) == (2, 0)
+    assert [row["row"] for row in first["refusals"]] == [3, 4]
+    for repeat in again:
+        assert (repeat["n_new"], repeat["n_duplicate"]) == (0, 2)
+        assert repeat["refusals"] == first["refusals"]  # what was in the future then, is so still
+    other = own_http.post("/v1/events", json=body, headers={"idempotency-key": "another"}).json()
+    assert (other["n_new"], other["n_duplicate"]) == (2, 1)
+
+
+def test_a_foreign_request_sent_again_under_its_key_is_the_same_too(own_http):
+    clock = own_http.app.state.serving.shop.clock
+    now_ms = clock()
+    timeless = {key: value for key, value in GA4_MEASUREMENT.items() if key != "timestamp_micros"}
+
+    told = []
+    for hour in range(2):
+        own_http.app.state.serving.shop.clock = lambda hour=hour: now_ms + 3_600_000 * hour
+        told.append(own_http.post("/v1/events", json=timeless, headers={"idempotency-key": "ga"}).json())
+
+    assert [(one["n_new"], one["n_duplicate"]) for one in told] == [(1, 0), (0, 1)]
+
+
+def test_a_key_stands_for_one_body_and_one_form(own_http):
+    key = {"idempotency-key": "once"}
+    assert own_http.post("/v1/events", json=VIEW, headers=key).json()["n_new"] == 1
+
+    for send in ({"json": {**VIEW, "quantity": 2}}, {"json": VIEW, "params": {"format": "aisle"}}):
+        told = problem(own_http.post("/v1/events", headers=key, **send), 422)
+        assert told["type"].endswith(":idempotency-key-reused")
+        assert told["field"] == "Idempotency-Key"
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "ü".encode(), '""'])
+def test_what_cannot_be_a_key_is_refused(http, key):
+    told = problem(http.post("/v1/events", json=VIEW, headers={"idempotency-key": key}), 422)
+    assert (told["field"], told["type"]) == ("Idempotency-Key", "urn:aisle:problem:invalid")
+
+
+def test_two_keys_in_one_request_are_refused(http):
+    headers = [("idempotency-key", "a"), ("idempotency-key", "b")]
+    assert problem(http.post("/v1/events", json=VIEW, headers=headers), 422)["field"] == "Idempotency-Key"
+
+
 def test_an_event_joins_the_list_it_follows_from(own_http):
     answer = own_http.post("/v1/search", json={"query": "boots", "user_id": "finn"}).json()
     event = {**VIEW, "user_id": "finn", "type": "select_item", "slate_id": answer["slate_id"], "slot": 0}
@@ -133,6 +187,8 @@ def test_events_of_other_systems_are_taken_as_they_are(own_http, body, types):
 def test_a_form_may_be_named_and_a_wrong_one_is_refused(own_http):
     assert own_http.post("/v1/events?format=gorse", json=GORSE).json()["n_new"] == 1
     problem(own_http.post("/v1/events?format=aisle", json=GORSE), 422)
+    for path, form in (("events", "ga4"), ("events", "google-retail"), ("items", "ga4"), ("users", "gorse")):
+        assert problem(own_http.post(f"/v1/{path}?format={form}", json={"event_id": "e"}), 422)["field"] == "format"
     problem(own_http.post("/v1/events?format=matomo", json=GORSE), 422)
     problem(own_http.post("/v1/users?format=google-retail", json={"user_id": "u"}), 422)
 
@@ -217,7 +273,7 @@ def test_an_event_is_accepted_and_cleaned_exactly_as_from_a_file(rows):
     """Two ways in, one rule: what the API accepts equals what an import of the same rows accepts."""
     clock = tiny_shop().clock
     config = CleaningConfig(currency="EUR")
-    ours = acceptance.accept(rows, wire.Event, acceptance.events(clock, config))
+    ours = acceptance.accept(rows, wire.Event, acceptance.events(clock(), config))
     theirs = accept_records(rows, None, clock=clock, config=config)
 
     assert {refusal.row for refusal in ours.refusals} == {refusal.row for refusal in theirs.refusals}

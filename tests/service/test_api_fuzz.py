@@ -18,6 +18,7 @@ from tests.service.tiny_server import on_a_port
 
 N_EXAMPLES = int(os.environ.get("AISLE_FUZZ", "6"))
 DESCRIBED = json.loads((Path(__file__).parent / "openapi.json").read_text(encoding="utf-8"))
+WRITES = [("/v1/events", "post"), ("/v1/items", "post"), ("/v1/users", "post"), ("/v1/documents", "post")]
 ROUTES = [
     (path, method)
     for path, methods in DESCRIBED["paths"].items()
@@ -34,8 +35,28 @@ ASKS_SOMETHING = [
     or any(one["in"] == "query" for one in DESCRIBED["paths"][path][method].get("parameters", ()))
 ]
 """Routes whose requests can be wrong: ids in paths may be any text."""
-WRITES = [("/v1/events", "post"), ("/v1/items", "post"), ("/v1/users", "post"), ("/v1/documents", "post")]
-"""Good rows go in beside bad ones, and another form has another shape: a wrong row is no wrong request."""
+BEYOND_THE_DOCUMENT = {
+    "placement": "unknown placement",
+    "item_id": "unknown item",
+    "cursor": "this cursor is not one of a list of",
+    "kinds": "are not shown in this placement",
+    "categories": "no item has the category",
+    "brands": "no item has the brand",
+    "sellers": "no item has the seller",
+    "Idempotency-Key": "this key was sent before with another body",
+    "format": "but no record has a key of that form",
+    "min_price_minor": "is above max_price_minor",
+}
+"""Why a request that the document allows is refused nevertheless, by field: it depends on what the shop holds, on two
+fields together, or on what remains of a text once it is clean. JSON Schema cannot say any of these."""
+UNCLEAN = (
+    "text that a spreadsheet does not run as a formula",
+    "a title with visible characters",
+    "text with visible characters",
+    "a day ahead of the server",
+    "non-empty",
+)
+"""The same for a row."""
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +73,17 @@ def named(routes):
 
 @named(ROUTES)
 @pytest.mark.timeout(3_600)
-def test_valid_requests_get_answers_that_are_described(schema, path, method):
-    """What the document cannot say may still refuse one: unknown placements and items, prices the wrong way round,
-    cursors that nobody gave out, texts without a visible character. It then says which field, as a problem.
-    """
-    check(schema, path, method, GenerationMode.POSITIVE, [positive_data_acceptance])
+def test_valid_requests_are_answered_as_it_is_described(schema, path, method):
+    check(schema, path, method, GenerationMode.POSITIVE)
 
 
 @named(ASKS_SOMETHING)
 @pytest.mark.timeout(3_600)
 def test_invalid_requests_are_refused_as_it_is_described(schema, path, method):
-    excluded = [negative_data_rejection] if (path, method) in WRITES else []
-    check(schema, path, method, GenerationMode.NEGATIVE, excluded)
+    check(schema, path, method, GenerationMode.NEGATIVE)
 
 
-def check(schema, path, method, mode, excluded):
+def check(schema, path, method, mode):
     operation = schema[path][method.upper()]
 
     @settings(
@@ -79,8 +96,23 @@ def check(schema, path, method, mode, excluded):
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case):
-        response = case.call_and_validate(excluded_checks=excluded)
+        response = case.call()
+        excluded = []
         if response.status_code == 422:
-            assert response.json()["detail"]
+            problem = response.json()
+            assert problem["detail"]
+            if is_beyond_the_document(problem):
+                excluded = [positive_data_acceptance]
+        elif response.status_code == 200 and (path, method) in WRITES and response.json()["refusals"]:
+            # Good rows go in beside bad ones, which are named: a wrong row is no wrong request.
+            excluded = [negative_data_rejection]
+        case.validate_response(response, excluded_checks=excluded)
 
     ask()
+
+
+def is_beyond_the_document(problem):
+    if refusals := problem.get("refusals"):
+        return all(any(reason in one["allowed"] for reason in UNCLEAN) for one in refusals)
+    field = problem.get("field", "")
+    return field in BEYOND_THE_DOCUMENT and BEYOND_THE_DOCUMENT[field] in problem["detail"]

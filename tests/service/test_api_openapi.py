@@ -8,6 +8,7 @@ import pytest
 
 from aisle import wire
 from aisle.domain import EVENT_TYPES, ItemKind
+from aisle.flows.search import MAX_QUERY_CHARACTERS
 from aisle.wire.values import EventName, Kind
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
@@ -64,6 +65,15 @@ def test_every_reference_leads_to_a_record_with_words_and_every_sent_record_has_
 def test_wire_names_the_same_kinds_and_events_as_the_shop():
     assert get_args(Kind) == tuple(kind.value for kind in ItemKind)
     assert get_args(EventName) == tuple(kind.value for kind in EVENT_TYPES)
+
+
+def test_limits_are_told_as_they_are(document):
+    schemas = document["components"]["schemas"]
+
+    assert schemas["SearchAsk"]["properties"]["query"]["maxLength"] == MAX_QUERY_CHARACTERS
+    for name, most in (("quantity", 100_000), ("price_minor", 10_000_000_000), ("time_ms", 4_102_444_800_000)):
+        told = schemas["Event"]["properties"][name]
+        assert [kind["maximum"] for kind in told.get("anyOf", [told]) if kind.get("type") == "integer"] == [most]
 
 
 def test_the_reference_shows_every_route_and_needs_nothing_from_elsewhere(http, document):

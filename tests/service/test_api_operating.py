@@ -56,6 +56,22 @@ def test_a_failed_training_says_why_and_one_whose_worker_died_is_told_by_what_it
     assert [one.job_id for one in jobs.list()] == ["a" * 32, "b" * 32, job.job_id]
 
 
+def test_models_are_listed_from_their_manifests_and_the_doctor_names_what_is_damaged(own_http):
+    models = own_http.app.state.serving.shop.folder.models
+    [weights] = (models / "linear").glob("*/arrays.npz")
+    weights.write_bytes(b"damaged")
+    [manifest] = (models / "popular").glob("*/manifest.json")
+    manifest.write_bytes(b"damaged")
+
+    told = {model["name"]: model["versions"] for model in own_http.get("/v1/models").json()["models"]}
+
+    assert [version["is_current"] for version in told["linear"]] == [True]
+    assert told["popular"] == []
+    found = " ".join(finding["what"] for finding in own_http.get("/v1/doctor").json()["findings"])
+    assert "linear" in found
+    assert "popular" in found
+
+
 def test_models_doctor_and_status(http, tiny):
     models = http.get("/v1/models")
     findings = http.get("/v1/doctor")

@@ -18,7 +18,7 @@ from aisle.serving.metrics import Metrics
 from aisle.settings import ServingConfig
 from aisle.shop import Shop
 from aisle.storage.keys import SqlKeys
-from tests.service.tiny_server import in_process, problem
+from tests.service.tiny_server import in_process, problem, wait_until
 
 UNKEYED = ("/health/live", "/health/ready", "/openapi.json", "/docs")
 KEYS = {"none": None, "garbage": "garbage", "unknown": "aisle_0123456789ab_" + "0" * 64}
@@ -100,6 +100,15 @@ def test_a_revoked_key_is_refused_within_a_second(keyed) -> None:
     records.revoke(tokens["read"].split("_")[1], 1)
     watch.now += FRESH_SECONDS
     problem(client.get(asked, headers=_bearer(tokens["read"])), 401)
+
+
+def test_what_one_caller_names_a_request_says_nothing_of_another_callers(keyed) -> None:
+    client, tokens, _, _ = keyed
+    for role, query in (("write", "tea"), ("admin", "kettle")):
+        headers = {**_bearer(tokens[role]), "idempotency-key": "1"}
+        for n_new in (1, 0):
+            event = {"user_id": "dora", "type": "search", "query": query}
+            assert client.post("/v1/events", json=event, headers=headers).json()["n_new"] == n_new
 
 
 def test_what_is_kept_of_a_key_does_not_open_anything(keyed) -> None:
@@ -197,6 +206,24 @@ def test_metrics_are_told_though_the_state_of_the_process_cannot_be_observed(cap
 
     assert 'aisle_requests_total{method="POST",route="/v1/search",status="200"} 1.0' in metrics.text().decode()
     assert "the database cannot be used now" in caplog.text
+
+
+def test_gauges_are_kept_up_to_now_without_being_asked_for_another_worker_may_be_the_one_that_tells(caplog) -> None:
+    metrics = Metrics()
+    observed: list[int] = []
+
+    def observe() -> None:
+        observed.append(1)
+        raise UnavailableError("the database cannot be used now")
+
+    metrics.before_telling(observe)
+    metrics.keep_history()
+    try:
+        wait_until(lambda: observed)
+    finally:
+        metrics.close()
+    metrics.observe()
+    assert caplog.text.count("the database cannot be used now") == 1  # once, however often it fails
 
 
 def _bearer(token: str | None) -> dict[str, str]:

@@ -20,6 +20,7 @@ from aisle.serving.context import Serving
 from aisle.serving.intake import EventIntake
 from aisle.serving.metrics import Metrics
 from aisle.shop import Shop
+from aisle.storage.request_keys import SqlRequestKeys
 from aisle.testing import tiny_shop
 from aisle.testing.tiny import TinyShop
 from tests.flows.conftest import init_without_chance
@@ -47,6 +48,7 @@ def serve(shop: Shop, *, keys: Any = None, **parts: Any) -> Serving:
         metrics=shop.meter if isinstance(shop.meter, Metrics) else Metrics(),
         intake=EventIntake(shop),
         answering=parts.get("answering") or Answering(config.n_threads, config.max_waiting),
+        request_keys=SqlRequestKeys.open(shop.folder.database),
     )
 
 
@@ -59,6 +61,7 @@ def in_process(trained: Path, folder: Path, **parts: Any) -> Iterator[TestClient
         with TestClient(create_app(serving), raise_server_exceptions=False) as client:
             yield client
         serving.answering.close()
+        serving.request_keys.close()
 
 
 @contextmanager
@@ -74,6 +77,7 @@ def on_a_port(folder: Path) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         serving.answering.close()
+        serving.request_keys.close()
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 30.0) -> None:

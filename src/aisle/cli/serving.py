@@ -63,5 +63,7 @@ def serve_shop(folder: str, changes: dict[str, Any]) -> None:
             out.print(f"metrics     {address}/metrics", highlight=False)
             out.print("ready; Ctrl-C ends it", highlight=False)
 
-        Supervisor(shop.folder.root, config, lambda line: out.print(line, highlight=False)).run(listening, announce)
+        Supervisor(shop.folder.root, config, lambda line: out.print(escape(line), highlight=False)).run(
+            listening, announce
+        )
     out.print("ended; everything acknowledged is stored")

@@ -14,7 +14,6 @@ import polars as pl
 from pydantic import ValidationError
 
 from aisle import wire
-from aisle.contracts import Clock
 from aisle.domain import (
     UNKNOWN_LANGUAGE,
     Document,
@@ -164,9 +163,8 @@ def _as_text(value: Any) -> str:
     return "a very large number" if isinstance(value, int) and abs(value) > 10**100 else repr(value)[:200]
 
 
-def events(clock: Clock, config: CleaningConfig) -> Callable[[wire.Event, Wording], Event]:
-    """Builds events; those without a time happen now."""
-    now_ms = clock()
+def events(now_ms: int, config: CleaningConfig) -> Callable[[wire.Event, Wording], Event]:
+    """Builds events; those without a time happen at ``now_ms``, UTC milliseconds."""
     latest_ms = now_ms + config.latest_ahead_ms
 
     def build(body: wire.Event, wording: Wording) -> Event:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aisle.serving.intake import EventIntake
     from aisle.serving.keys import Keys
     from aisle.serving.metrics import Metrics
+    from aisle.storage.request_keys import SqlRequestKeys
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Serving:
     metrics: Metrics
     intake: EventIntake
     answering: Answering
+    request_keys: SqlRequestKeys
     is_ready: bool = True
     """False while the shop is being loaded and once the process shuts down."""
 

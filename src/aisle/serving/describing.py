@@ -48,6 +48,7 @@ def operation(
     body_schema: Mapping[str, Any] | None = None,
     query: type[BaseModel] | None = None,
     path: Mapping[str, str] | None = None,
+    headers: Mapping[str, Mapping[str, Any]] | None = None,
     problems: Sequence[Kind] = (),
     status: int = 200,
 ) -> dict[str, Any]:
@@ -61,11 +62,12 @@ def operation(
         body_schema: the same where one record does not say it.
         query: its query parameters.
         path: the parameters in its path, and what each is.
+        headers: the headers that it reads and that may be left out, each with its schema, words included.
         problems: what may happen besides what may happen on any route.
         status: the status of a success.
     """
     extra: dict[str, Any] = {"x-role": role}
-    parameters = [*_in_path(path or {}), *(_in_query(query) if query else ())]
+    parameters = [*_in_path(path or {}), *(_in_query(query) if query else ()), *_in_headers(headers or {})]
     if parameters:
         extra["parameters"] = parameters
     kinds = [*ALWAYS, *problems]
@@ -147,6 +149,19 @@ def _in_path(described: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
         for name, text in described.items()
+    ]
+
+
+def _in_headers(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": schema["description"],
+            "schema": {key: value for key, value in schema.items() if key != "description"},
+        }
+        for name, schema in described.items()
     ]
 
 

@@ -67,6 +67,11 @@ def form_of(records: Sequence[Any], forms: Mapping[str, str | None]) -> str:
     return "aisle"
 
 
+def signs_of(form: str) -> list[str]:
+    """The keys by which ``form`` is known."""
+    return [key for key, known in _SIGNS if known == form]
+
+
 def _is_measurement(document: Any) -> bool:
     """Whether it is a body of GA4's Measurement Protocol: a client and its events by name."""
     return (

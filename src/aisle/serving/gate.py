@@ -56,6 +56,7 @@ class Guard:
             raise Problem(UNAUTHORISED, what, headers={"www-authenticate": 'Bearer realm="Aisle", Basic realm="Aisle"'})
         if not may(holder.role, role):
             raise Problem(FORBIDDEN, f"the key has the role {holder.role}; this needs {role}")
+        scope.setdefault("state", {})["key_id"] = holder.key_id
         return holder.key_id
 
 

@@ -89,6 +89,7 @@ class Metrics:
             registry=own, multiprocess_mode="livemin",
         )  # fmt: skip
         self._observers: list[Callable[[], None]] = []
+        self._unobservable: str | None = None
         self._history = History(self)
 
     # As the meter of the flows.
@@ -128,16 +129,27 @@ class Metrics:
             self._trained.labels(name).set(milliseconds / 1000.0)
 
     def before_telling(self, observe: Callable[[], None]) -> None:
-        """Call ``observe`` whenever the numbers are about to be read, so that gauges are of now."""
+        """Call ``observe`` whenever the numbers are about to be read, so that gauges are of now.
+
+        With a history also every few seconds: another worker may be the one that is asked.
+        """
         self._observers.append(observe)
 
-    def text(self) -> bytes:
-        """All numbers in Prometheus's text form; while something is broken, those that can still be had."""
+    def observe(self) -> None:
+        """Bring this process's gauges up to now; one that cannot be had keeps its value, and the log says so once."""
+        failure = None
         for observe in self._observers:
             try:
                 observe()
             except AisleError as error:
-                log.warning("some gauges are not of now: %s", error)
+                failure = str(error)
+        if failure is not None and failure != self._unobservable:
+            log.warning("some gauges are not of now: %s", failure)
+        self._unobservable = failure
+
+    def text(self) -> bytes:
+        """All numbers in Prometheus's text form; while something is broken, those that can still be had."""
+        self.observe()
         return generate_latest(self._all())
 
     def totals(self) -> Totals:
@@ -245,6 +257,7 @@ class History:
 
     def _run(self) -> None:
         while True:
+            self._metrics.observe()
             self.sample()
             if self._stop.wait(SAMPLE_SECONDS):
                 return

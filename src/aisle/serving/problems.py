@@ -54,12 +54,13 @@ TOO_LARGE = Kind("too-large", 413, "The body is too large")
 MEDIA = Kind("unsupported-media-type", 415, "The body must be JSON")
 INVALID = Kind("invalid", 422, "The request is not valid")
 REFUSED = Kind("refused", 422, "None of the records was accepted")
+KEY_REUSED = Kind("idempotency-key-reused", 422, "The key was sent before with another body")
 TOO_MANY = Kind("too-many-requests", 429, "Too many requests")
 INTERNAL = Kind("internal", 500, "The server failed")
 UNAVAILABLE = Kind("unavailable", 503, "Not available at this moment")
 KINDS: tuple[Kind, ...] = (
     UNREADABLE, UNAUTHORISED, FORBIDDEN, PRIVACY, NOT_FOUND, NO_METHOD, TOO_SLOW, NOT_READY, BUSY, TOO_LARGE, MEDIA,
-    INVALID, REFUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
+    INVALID, REFUSED, KEY_REUSED, TOO_MANY, INTERNAL, UNAVAILABLE,
 )  # fmt: skip
 
 

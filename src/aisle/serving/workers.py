@@ -20,7 +20,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from aisle.errors import AisleError
+from aisle.errors import AisleError, UnavailableError
 from aisle.serving.answering import Answering
 from aisle.serving.app import create_app
 from aisle.serving.context import Serving
@@ -33,6 +33,7 @@ from aisle.serving.supervisor import FAILED, FAILED_STATUS, GRACE_SECONDS, READY
 from aisle.settings import ServingConfig
 from aisle.shop import Shop
 from aisle.storage.keys import SqlKeys
+from aisle.storage.request_keys import SqlRequestKeys
 
 KEPT_SECONDS = 75
 """How long an idle connection is kept for its next request."""
@@ -49,7 +50,8 @@ def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: 
     with Shop.open(root, meter=metrics) as shop:
         keys = open_keys(shop)
         answering = Answering(config.n_threads, config.max_waiting)
-        serving = Serving(shop, config, keys, metrics, EventIntake(shop), answering, is_ready=False)
+        request_keys = SqlRequestKeys.open(shop.folder.database)
+        serving = Serving(shop, config, keys, metrics, EventIntake(shop), answering, request_keys, is_ready=False)
         shop.load()
         shop.follow(config.follow_ms / 1000)
         gc.collect()
@@ -62,6 +64,7 @@ def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: 
         finally:
             answering.close()
             metrics.close()
+            request_keys.close()
             if keys:
                 keys.close()
 
@@ -126,8 +129,8 @@ def note_state(serving: Serving) -> None:
         if manifest.version == in_service.get(name)
     }
     waiting = {"questions": serving.answering.n_inside, "events": serving.intake.n_waiting}
-    lag = serving.shop.records.counts()["seq"] - live.follower.seq
-    serving.metrics.set_state(max(0, lag), live.outbox.n_lost, waiting, trained)
+    lag = sum(serving.shop.records.count_since(live.follower.seq).values())
+    serving.metrics.set_state(lag, live.outbox.n_lost, waiting, trained)
 
 
 def end_with(parent: int) -> None:
@@ -155,7 +158,8 @@ def main() -> None:
         work(given.root, config, socket.socket(fileno=given.listening), given.ready_to)
     except AisleError as error:
         os.write(given.ready_to, FAILED + f"{type(error).__name__}: {error}".encode())
-        sys.exit(FAILED_STATUS)
+        # What passes by itself, such as a locked database, is worth another try.
+        sys.exit(1 if isinstance(error, UnavailableError) else FAILED_STATUS)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from aisle.domain.tables import DOCUMENT_COLUMNS, EVENT_COLUMNS, ITEM_COLUMNS, USER_COLUMNS
 from aisle.domain.tables import Column as TableColumn
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration; a database that carries another, unknown one was written by a newer Aisle."""
 
 CONTENT_HASH_BYTES = 16
@@ -204,6 +204,16 @@ api_keys = Table(
     Column("revoked_ms", Number, nullable=True),
 )
 """Who may use the interface over HTTP; the token itself is kept nowhere."""
+
+request_keys = Table(
+    "request_keys",
+    metadata,
+    Column("key_hash", LargeBinary(CONTENT_HASH_BYTES), primary_key=True),
+    Column("body_hash", LargeBinary(CONTENT_HASH_BYTES), nullable=False),
+    Column("time_ms", Number, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was sent first under the key of a request, and when; neither key nor body is kept."""
 
 embeddings_metadata = MetaData()
 """Vectors live in a file of their own: they can be made again at any time and are not part of a backup."""

@@ -12,13 +12,14 @@ from aisle.wire.values import (
     Asked,
     EventFormat,
     Id,
+    ItemFormat,
     Kind,
     Language,
     Line,
     MinorUnits,
     Name,
-    RecordFormat,
     Size,
+    UserFormat,
 )
 
 Count = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
@@ -93,7 +94,7 @@ class SearchAsk(Ask):
         }
     )
 
-    query: Annotated[str, Field(max_length=10_000)]
+    query: Annotated[str, Field(max_length=500)]
     """What was typed."""
 
 
@@ -201,9 +202,17 @@ class EventForm(Asked):
     them apart by the keys of the first record."""
 
 
-class RecordForm(Asked):
-    """How records are written."""
+class ItemForm(Asked):
+    """How items are written."""
 
-    format: RecordFormat = "auto"
-    """`aisle` is our own form; `google-retail` and `gorse` are taken as those systems write them. `auto` tells them
-    apart by the keys of the first record."""
+    format: ItemFormat = "auto"
+    """`aisle` is our own form; `ga4`, `google-retail` and `gorse` are taken as those systems write them. `auto` tells
+    them apart by the keys of the first record."""
+
+
+class UserForm(Asked):
+    """How users are written."""
+
+    format: UserFormat = "auto"
+    """`aisle` is our own form, `gorse` is taken as that system writes it. `auto` tells them apart by the keys of the
+    first record."""

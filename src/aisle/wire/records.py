@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from aisle.wire.values import Asked, Currency, EventName, Id, Kind, Language, Line, MinorUnits, TimeMs, Told, Whole
+from aisle.wire.values import WHOLE, Asked, Currency, EventName, Id, Kind, Language, Line, MinorUnits, TimeMs, Told
 
 Row = TypeVar("Row")
 Tag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -64,7 +64,7 @@ class Item(Asked):
     """The shop's when left out."""
     cost_minor: MinorUnits | None = None
     """What it costs the shop."""
-    stock: Annotated[Whole, Field(ge=0, le=2**53)] | None = None
+    stock: Annotated[int, Field(ge=0, le=2**53), WHOLE] | None = None
     """Pieces; null: not counted."""
     seller: Line | None = None
     image: Annotated[str, Field(max_length=2_000)] | None = None
@@ -128,7 +128,7 @@ class Event(Asked):
     """Required but for `search`."""
     event_id: Id | None = None
     """Makes the event safe to send again: it is stored once. Without one it is derived from the content."""
-    quantity: Annotated[Whole, Field(ge=1, le=100_000)] = 1
+    quantity: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 1
     price_minor: MinorUnits | None = None
     """Price of one unit."""
     currency: Currency | None = None
@@ -143,7 +143,7 @@ class Event(Asked):
     """Joins the events of one purchase."""
     slate_id: Id | None = None
     """The answer's `slate_id`, so that the response is known to be to that list."""
-    slot: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    slot: Annotated[int, Field(ge=0, le=100_000), WHOLE] | None = None
     """Place in that list, from 0."""
     placement: Line | None = None
     platform: Line | None = None

@@ -52,13 +52,13 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""A whole number."""
-MinorUnits = Annotated[Whole, Field(ge=0, le=10_000_000_000)]
+WHOLE = BeforeValidator(_whole)
+"""Goes behind the limits of a whole number: before them it would hide them from the OpenAPI document."""
+MinorUnits = Annotated[int, Field(ge=0, le=10_000_000_000), WHOLE]
 """Money in minor units such as cents."""
-TimeMs = Annotated[Whole, Field(ge=788_918_400_000, le=LARGEST_MS)]
+TimeMs = Annotated[int, Field(ge=788_918_400_000, le=LARGEST_MS), WHOLE]
 """UTC milliseconds, from 1995 on."""
-Size = Annotated[Whole, Field(ge=1, le=MOST_ITEMS)]
+Size = Annotated[int, Field(ge=1, le=MOST_ITEMS), WHOLE]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 Kind = Literal["product", "article", "video", "promotion", "advertisement"]
@@ -80,4 +80,5 @@ EventName = Literal[
     "review",
 ]
 EventFormat = Literal["auto", "aisle", "ga4", "google-retail", "gorse"]
-RecordFormat = Literal["auto", "aisle", "google-retail", "gorse"]
+ItemFormat = Literal["auto", "aisle", "ga4", "google-retail", "gorse"]
+UserFormat = Literal["auto", "aisle", "gorse"]

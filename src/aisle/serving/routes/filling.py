@@ -1,6 +1,7 @@
 """Writes: events, items, users and documents, one or many; good rows go in, bad ones come back as refusals.
 
-Every write may be sent again: an event is stored once under its ``event_id``, other records replace themselves.
+Every write may be sent again: an event is stored once under its ``event_id``, its content, or the key of its request;
+other records replace themselves.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from aisle.serving import acceptance
 from aisle.serving.answers import json_response, written_of
 from aisle.serving.context import serving_of
 from aisle.serving.describing import operation
-from aisle.serving.foreign import EVENT_FORMS, ITEM_FORMS, USER_FORMS, form_of, records_in
-from aisle.serving.problems import INVALID, REFUSED, UNREADABLE, Problem
+from aisle.serving.foreign import EVENT_FORMS, ITEM_FORMS, USER_FORMS, form_of, records_in, signs_of
+from aisle.serving.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_SCHEMA, came_at
+from aisle.serving.problems import INVALID, KEY_REUSED, REFUSED, UNREADABLE, Problem
 from aisle.serving.reading import json_bytes, read_query
 from aisle.shop import Shop
 from aisle.wire.values import MOST_ROWS
@@ -61,14 +63,18 @@ def _one_or_many(name: str) -> dict[str, Any]:
         role="write",
         body_schema=_one_or_many("Event"),
         query=wire.EventForm,
-        problems=[REFUSED],
+        headers={IDEMPOTENCY_KEY: IDEMPOTENCY_KEY_SCHEMA},
+        problems=[REFUSED, KEY_REUSED],
     ),
 )
 async def add_events(request: Request) -> Response:
     """One event or an array of them; when this answers they are stored durably, and the next list reflects them.
 
     Send `slate_id` and `slot` of the answer that an event follows from. Sending an event again is harmless: with an
-    `event_id` it is stored once, and without one the same content at the same `time_ms` is stored once.
+    `event_id` it is stored once, and without one the same content at the same `time_ms` is stored once. Events with
+    neither happen when they come in: send them with an `Idempotency-Key` header, and the same body under the same key
+    is stored once, whenever and to whichever worker it is sent again; the repeat counts them as `n_duplicate`. Another
+    body under the same key is refused.
 
     Bodies of other systems are taken as they are: rows of Google Analytics 4's export and bodies of its Measurement
     Protocol, user events of Google Retail (one, or the body of `userEvents:import` with them inline), and feedback of
@@ -77,10 +83,11 @@ async def add_events(request: Request) -> Response:
     serving = serving_of(request)
     query = read_query(request, wire.EventForm)
     body = await json_bytes(request)
+    now_ms = await came_at(request, body, query.format)
     if len(body) <= SMALL_BYTES:
-        read = _read_events(body, query.format, serving.shop)
+        read = _read_events(body, query.format, serving.shop, now_ms)
     else:
-        read = await serving.answering.run_aside(_read_events, body, query.format, serving.shop)
+        read = await serving.answering.run_aside(_read_events, body, query.format, serving.shop, now_ms)
     appended = NOTHING
     if len(read.table):
         assert isinstance(read.table, EventTable | Sequence)
@@ -98,17 +105,18 @@ async def add_events(request: Request) -> Response:
         wire.Written,
         role="write",
         body_schema=_one_or_many("Item"),
-        query=wire.RecordForm,
+        query=wire.ItemForm,
         problems=[REFUSED],
     ),
 )
 async def add_items(request: Request) -> Response:
     """One item or an array of them; when this answers they can be found and recommended.
 
-    An item replaces the one of the same id; an unchanged one changes nothing. Products of Google Retail and items of
-    Gorse are taken as they are.
+    An item replaces the one of the same id; an unchanged one changes nothing. Products of Google Retail, items of
+    Gorse, and the items that events of Google Analytics 4 name are taken as they are.
     """
-    return await _write(request, _read_items, lambda shop, table: shop.add_items(table))
+    form = read_query(request, wire.ItemForm).format
+    return await _write(request, form, _read_items, lambda shop, table: shop.add_items(table))
 
 
 @router.post(
@@ -118,13 +126,14 @@ async def add_items(request: Request) -> Response:
         wire.Written,
         role="write",
         body_schema=_one_or_many("User"),
-        query=wire.RecordForm,
+        query=wire.UserForm,
         problems=[REFUSED],
     ),
 )
 async def add_users(request: Request) -> Response:
     """One profile or an array of them; a profile replaces the one of the same id. Gorse's are taken as they are."""
-    return await _write(request, _read_users, lambda shop, table: shop.add_users(table))
+    form = read_query(request, wire.UserForm).format
+    return await _write(request, form, _read_users, lambda shop, table: shop.add_users(table))
 
 
 @router.post(
@@ -139,16 +148,15 @@ async def add_users(request: Request) -> Response:
 )
 async def add_documents(request: Request) -> Response:
     """One text of the shop or an array of them; a document replaces the one of the same id."""
-    return await _write(request, _read_documents, lambda shop, table: shop.add_documents(table))
+    return await _write(request, "aisle", _read_documents, lambda shop, table: shop.add_documents(table))
 
 
-async def _write(request: Request, read: Any, append: Any) -> Response:
+async def _write(request: Request, form: str, read: Any, append: Any) -> Response:
     serving = serving_of(request)
-    form = read_query(request, wire.RecordForm).format if read is not _read_documents else "aisle"
     body = await json_bytes(request)
 
     def work() -> tuple[Read, Appended]:
-        found: Read = read(body, form, serving.shop)
+        found: Read = read(body, form, serving.shop, serving.shop.clock())
         return found, append(serving.shop, found.table) if len(found.table) else NOTHING
 
     return _written(*await serving.answering.run_aside(work))
@@ -164,64 +172,71 @@ def _written(read: Read, appended: Appended) -> Response:
     return json_response(written_of(appended, read.refusals[:1_000], read.n_left_out))
 
 
-def _read_events(body: bytes, form: str, shop: Shop) -> Read:
+def _read_events(body: bytes, form: str, shop: Shop, now_ms: int) -> Read:
     def own(records: list[Any]) -> Read:
-        accepted = acceptance.accept(records, wire.Event, acceptance.events(shop.clock, _cleaning(shop)))
+        accepted = acceptance.accept(records, wire.Event, acceptance.events(now_ms, _cleaning(shop)))
         distinct = list(dict.fromkeys(accepted.rows))
         return Read(distinct if len(distinct) <= FEW_ROWS else EventTable.from_rows(distinct), accepted.refusals)
 
-    return _own_or_foreign(body, form, EVENT_FORMS, shop, own)
+    return _own_or_foreign(body, form, EVENT_FORMS, shop, now_ms, own)
 
 
-def _read_items(body: bytes, form: str, shop: Shop) -> Read:
+def _read_items(body: bytes, form: str, shop: Shop, now_ms: int) -> Read:
     def own(records: list[Any]) -> Read:
         accepted = acceptance.accept(records, wire.Item, acceptance.items(_cleaning(shop)))
         return Read(ItemTable.from_rows({item.item_id: item for item in accepted.rows}.values()), accepted.refusals)
 
-    return _own_or_foreign(body, form, ITEM_FORMS, shop, own)
+    return _own_or_foreign(body, form, ITEM_FORMS, shop, now_ms, own)
 
 
-def _read_users(body: bytes, form: str, shop: Shop) -> Read:
+def _read_users(body: bytes, form: str, shop: Shop, now_ms: int) -> Read:
     def own(records: list[Any]) -> Read:
         accepted = acceptance.accept(records, wire.User, acceptance.user)
         return Read(UserTable.from_rows({user.user_id: user for user in accepted.rows}.values()), accepted.refusals)
 
-    return _own_or_foreign(body, form, USER_FORMS, shop, own)
+    return _own_or_foreign(body, form, USER_FORMS, shop, now_ms, own)
 
 
-def _read_documents(body: bytes, form: str, shop: Shop) -> Read:
-    accepted = acceptance.accept(_records(body, shop), wire.Document, acceptance.document)
+def _read_documents(body: bytes, form: str, shop: Shop, now_ms: int) -> Read:
+    accepted = acceptance.accept(_records(body, now_ms), wire.Document, acceptance.document)
     documents = {document.document_id: document for document in accepted.rows}
     return Read(DocumentTable.from_rows(documents.values()), accepted.refusals)
 
 
 def _own_or_foreign(
-    body: bytes, form: str, forms: Mapping[str, str | None], shop: Shop, own: Callable[[list[Any]], Read]
+    body: bytes,
+    form: str,
+    forms: Mapping[str, str | None],
+    shop: Shop,
+    now_ms: int,
+    own: Callable[[list[Any]], Read],
 ) -> Read:
     """Records in our form read by ``own``, those of other systems by their mapping in ``forms``."""
-    records = _records(body, shop)
+    records = _records(body, now_ms)
     found = form_of(records, forms) if form == "auto" else form
-    return own(records) if found == "aisle" else _foreign(records, forms, found, shop)
+    return own(records) if found == "aisle" else _foreign(records, forms, found, shop, now_ms)
 
 
-def _records(body: bytes, shop: Shop) -> list[Any]:
+def _records(body: bytes, now_ms: int) -> list[Any]:
     """The records of a body. Raises ``Problem`` for what is not JSON, for none, and for too many."""
     try:
         document = pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise Problem(UNREADABLE, f"Invalid JSON: {error}") from error
-    records = records_in(document, shop.clock())
+    records = records_in(document, now_ms)
     if not 1 <= len(records) <= MOST_ROWS:
         raise Problem(INVALID, f"{len(records)} records; allowed are 1 to {MOST_ROWS} in one request")
     return records
 
 
-def _foreign(records: Sequence[Any], forms: Mapping[str, str | None], form: str, shop: Shop) -> Read:
-    mapping = forms.get(form)
-    if mapping is None:
-        raise Problem(INVALID, f"format {form!r} has no such records; known are {', '.join(forms)}", field="format")
+def _foreign(records: Sequence[Any], forms: Mapping[str, str | None], form: str, shop: Shop, now_ms: int) -> Read:
+    mapping = forms[form]
+    assert mapping is not None
+    if form_of(records, {form: mapping}) != form:  # it was named, and a mapping leaves out what it does not know
+        what = f"format is {form!r}, but no record has a key of that form: {', '.join(signs_of(form))}"
+        raise Problem(INVALID, what, field="format")
     rows = [record if isinstance(record, Mapping) else {} for record in records]
-    accepted = accept_records(rows, mapping, clock=shop.clock, config=_cleaning(shop))
+    accepted = accept_records(rows, mapping, clock=lambda: now_ms, config=_cleaning(shop))
     return Read(accepted.table, accepted.refusals, accepted.n_left_out)
 
 

@@ -125,16 +125,16 @@ def _status(shop: Shop) -> dict[str, Any]:
 
 
 def _models(shop: Shop) -> dict[str, Any]:
+    """What the manifests say; whether the files are as they were written is for the doctor."""
     models = []
     for name, artifacts in shop.versions_of.items():
-        versions = artifacts.versions(name)
         try:
-            current = artifacts.current(name)
+            versions = artifacts.versions(name)
         except CorruptError:
-            current = None  # the doctor names what is damaged
-        serving = None if current is None else current[1].version
+            versions = []  # the doctor names what is damaged
+        promoted = artifacts.promoted(name)
         kind = versions[-1].kind if versions else None
-        told = [_version(manifest, is_current=manifest.version == serving) for manifest in versions]
+        told = [_version(manifest, is_current=manifest.version == promoted) for manifest in versions]
         models.append({"name": name, "kind": kind, "versions": told})
     return {"models": models}
 
