@@ -278,6 +278,8 @@ class ServingConfig(Config):
     """How often a process looks for what others wrote or trained; lower is fresher and costs a little."""
     storefront: bool = True
     """Whether the demonstration shop page is served under ``/``."""
+    storefront_needs_key: bool = True
+    """False opens the shop page to everybody although the shop has keys; visitors' events are then recorded unasked."""
 
 
 class Settings(Config):

@@ -5,20 +5,25 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from aisle.errors import UnavailableError
+from aisle.serving.gate import Guard, role_of
 from aisle.serving.keys import FRESH_SECONDS, ROLES, Keys, add_key
 from aisle.serving.logs import JsonLines
 from aisle.serving.metrics import Metrics
 from aisle.settings import ServingConfig
 from aisle.shop import Shop
 from aisle.storage.keys import SqlKeys
-from tests.service.tiny_server import in_process, problem, wait_until
+from tests.service.tiny_server import in_process, on_a_port, problem, wait_until
 
 UNKEYED = ("/health/live", "/health/ready", "/openapi.json", "/docs")
 KEYS = {"none": None, "garbage": "garbage", "unknown": "aisle_0123456789ab_" + "0" * 64}
@@ -75,12 +80,75 @@ def test_every_route_lets_in_its_role_and_those_above_and_nobody_else(keyed) -> 
     assert asked >= 7 * 15
 
 
+def test_no_route_is_left_without_a_guard_and_pages_need_what_they_do(keyed) -> None:
+    client, _, _, _ = keyed
+    needed: dict[str, dict[str, str | None]] = {"GET": {}, "POST": {}}
+    for route in client.app.routes:
+        assert isinstance(route, Route), route
+        if getattr(route, "include_in_schema", False) and route.path.startswith("/v1"):
+            continue  # asked with every key above
+        assert isinstance(route.app, Guard) or route.path in UNKEYED, route.path
+        for method in (route.methods or set()) - {"HEAD"}:
+            needed[method][route.path] = role_of(route)
+    assert set(needed["POST"].values()) == {"write"}
+    assert {path for path, role in needed["GET"].items() if role is None} == set(UNKEYED)
+    assert {path for path, role in needed["GET"].items() if role == "admin"} == {"/status"}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"}]
+)
+def test_a_page_of_another_site_cannot_use_the_key_that_a_browser_keeps(keyed, headers: dict[str, str]) -> None:
+    client, tokens, _, _ = keyed
+    kept = ("anybody", tokens["admin"])
+    for path in ("/v1/models/popular/rollback", "/v1/items", "/v1/training"):
+        assert problem(client.post(path, headers=headers, auth=kept), 403)["type"].endswith(":forbidden")
+    assert client.delete("/v1/users/dora", headers=headers, auth=kept).status_code == 403
+    assert client.post("/basket", headers=headers, auth=kept).status_code == 403
+    assert client.get("/status", headers=headers, auth=kept).status_code == 200  # a link from elsewhere
+    shown = {**headers, **_bearer(tokens["admin"])}  # no page of another site knows the key
+    assert client.post("/v1/search", json={"query": "kettle"}, headers=shown).status_code == 200
+    own = {"sec-fetch-site": "same-origin", "origin": "http://testserver"}
+    assert client.post("/v1/search", json={"query": "kettle"}, headers=own, auth=kept).status_code == 200
+
+
+def test_a_page_of_another_site_cannot_use_a_shop_without_keys_either(http) -> None:
+    foreign = {"sec-fetch-site": "cross-site"}
+    assert http.post("/v1/models/popular/rollback", headers=foreign).status_code == 403
+    assert http.post("/v1/search", json={"query": "kettle"}).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/", "/search?q=kettle"])
 def test_pages_and_metrics_ask_for_a_key_too_a_browser_as_for_a_password(keyed, path: str) -> None:
     client, tokens, _, _ = keyed
     assert client.get(path).status_code == 401
     assert client.get(path, auth=("anybody", tokens["read"])).status_code == 200
     assert client.get(path, auth=("anybody", "garbage")).status_code == 401
+
+
+def test_the_shop_page_may_be_opened_to_visitors_and_nothing_else_with_it(trained_folder: Path, tmp_path: Path) -> None:
+    records = SqlKeys.open(_copy(trained_folder, tmp_path / "keys.db"))
+    add_key(records, "me", "admin", lambda: 0)
+    config = ServingConfig(storefront_needs_key=False)
+    with in_process(trained_folder, tmp_path / "shop", keys=Keys(records), config=config) as client:
+        document = client.get("/openapi.json").json()
+        closed = {path.replace("{", "").replace("}", ""): methods for path, methods in document["paths"].items()}
+        for path, methods in {**closed, "/metrics": ["get"], "/status": ["get"]}.items():
+            for method in methods:
+                assert client.request(method, path).status_code == 401, (method, path)
+
+        for path in ("/", "/search?q=kettle", "/item/kettle", "/basket"):
+            assert client.get(path).status_code == 200, path
+        here = {"sec-fetch-site": "same-origin"}
+        assert client.post("/basket", data={"item": "kettle"}, headers=here).status_code < 400
+        client.cookies.set("aisle_visitor", b"dora".hex())  # the cookie of a page that lets one choose whom to be
+        client.get("/item/boots")
+        assert client.post("/user", data={"user": "dora"}, headers=here).status_code == 403
+        shop = client.app.state.serving.shop
+        seen = [event for event in shop.list_events(limit=50).rows if event.platform == "web"]
+        assert {"kettle", "boots"} <= {event.item_id for event in seen}
+        assert all(event.user_id.startswith("visitor-") for event in seen)
+    records.close()
 
 
 def test_only_what_tells_nothing_of_the_shop_is_open(keyed) -> None:
@@ -127,6 +195,57 @@ def test_a_body_that_is_too_large_is_refused_announced_or_not(trained_folder, tm
         in_pieces = (large[at : at + 100].encode() for at in range(0, len(large), 100))
         problem(client.post("/v1/search", content=in_pieces, headers=headers), 413)
         assert client.post("/v1/search", json={"query": "kettle"}).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def port(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    folder = shutil.copytree(trained_folder, tmp_path_factory.mktemp("raw") / "shop")
+    with on_a_port(folder) as address:
+        yield int(address.rpartition(":")[2])
+
+
+def sent(port: int, *pieces: bytes) -> bytes:
+    """What the server answers to these bytes, up to the end of the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        answer = b""
+        with suppress(ConnectionError):
+            for piece in pieces:
+                connection.sendall(piece)
+            while read := connection.recv(65_536):
+                answer += read
+        return answer
+
+
+HEAD = b"POST /v1/search HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+WHOLE = [b"Content-Length: 19\r\n\r\n", b'{"query": "kettle"}']
+HIDDEN = b"GET /health/live HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: +5\r\n",
+        b"Content-Length: -1\r\n",
+        b"Content-Length : 5\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+    ],
+)
+def test_a_request_of_doubtful_length_is_refused_so_that_none_hides_behind_it(port: int, head: bytes) -> None:
+    answer = sent(port, HEAD + head + b"\r\n0\r\n\r\n" + HIDDEN)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"live" not in answer
+
+
+def test_a_head_without_end_is_cut_off(port: int) -> None:
+    lines = [b"X-%d: %b\r\n" % (number, b"x" * 8_000) for number in range(2_000)]  # 16 MB
+    assert b" 200 " not in sent(port, HEAD, *lines, *WHOLE)
+    assert b" 200 " in sent(port, HEAD, lines[0], b"Connection: close\r\n", *WHOLE)
+    assert b" 200 " in sent(port, HIDDEN)
 
 
 def test_who_asks_too_often_is_told_when_to_come_again(trained_folder, tmp_path) -> None:

@@ -18,6 +18,7 @@ from aisle.serving.answering import Answering
 from aisle.serving.app import create_app
 from aisle.serving.context import Serving
 from aisle.serving.intake import EventIntake
+from aisle.serving.limits import PunctualProtocol
 from aisle.serving.metrics import Metrics
 from aisle.shop import Shop
 from aisle.storage.request_keys import SqlRequestKeys
@@ -69,7 +70,7 @@ def on_a_port(folder: Path) -> Iterator[str]:
     """The address of a real server in a thread of this process."""
     with Shop.open(folder, clock=tiny_shop().clock) as shop:
         serving = serve(shop)
-        server = uvicorn.Server(uvicorn.Config(create_app(serving), port=0, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(create_app(serving), http=PunctualProtocol, port=0, log_level="error"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         wait_until(lambda: server.started)

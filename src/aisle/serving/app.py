@@ -53,7 +53,8 @@ def create_app(serving: Serving) -> FastAPI:
     app.router.routes.extend(guarded(status_router().routes, serving.keys, buckets))
     if serving.config.storefront:
         # Last: it takes what nobody else does.
-        app.router.routes.extend(guarded(storefront_router().routes, serving.keys, buckets))
+        keys = serving.keys if serving.config.storefront_needs_key else None
+        app.router.routes.extend(guarded(storefront_router().routes, keys, buckets, are_pages=True))
     app.add_middleware(RequestSize, most_bytes=serving.config.max_body_bytes)
     app.add_middleware(RequestLog, metrics=serving.metrics)
     return app

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -28,8 +29,11 @@ _LOOKING = {"GET", "HEAD", "OPTIONS"}
 class Guard:
     """ASGI: lets a request through to its route, or raises the problem that keeps it out."""
 
-    def __init__(self, app: ASGIApp, role: Role | None, keys: Keys | None, buckets: Buckets) -> None:
+    def __init__(
+        self, app: ASGIApp, role: Role | None, keys: Keys | None, buckets: Buckets, *, is_page: bool = False
+    ) -> None:
         self._app = app
+        self._is_page = is_page
         self._role: Role | None = role
         self._keys = keys
         self._buckets = buckets
@@ -38,9 +42,16 @@ class Guard:
         """Check who asks, then how often.
 
         Raises:
-            Problem: no key or an unknown one (401), a key of too small a role (403), too often (429).
+            Problem: no key or an unknown one (401), a key of too small a role or a page of another site that changes
+                something here (403), too often (429).
         """
         if self._role is not None:
+            is_change = scope["method"] not in _LOOKING and not self._is_page
+            if is_change and _is_sent_by_another_site(Headers(scope=scope)):
+                what = (
+                    "a page of another site may not do this; a program that may, sends a key as `Authorization: Bearer`"
+                )
+                raise Problem(FORBIDDEN, what)
             caller = self._caller(scope, self._role)
             if wait := self._buckets.take(caller):
                 raise Problem(TOO_MANY, f"try again in {wait} s", headers={"retry-after": str(wait)})
@@ -60,15 +71,35 @@ class Guard:
         return holder.key_id
 
 
-def guarded(routes: Iterable[BaseRoute], keys: Keys | None, buckets: Buckets) -> list[BaseRoute]:
-    """Copies of ``routes`` behind guards; other than plain routes (such as folders of static files) stay open."""
+def _is_sent_by_another_site(headers: Headers) -> bool:
+    """Whether a browser sends this for somebody else's page.
+
+    It would add the password that it keeps, or reach a shop without keys on its own machine, and the page itself shows
+    no key.
+    """
+    if "x-api-key" in headers or headers.get("authorization", "").lower().startswith("bearer "):
+        return False
+    told = headers.get("sec-fetch-site")
+    if told is not None:
+        return told not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+
+
+def guarded(
+    routes: Iterable[BaseRoute], keys: Keys | None, buckets: Buckets, *, are_pages: bool = False
+) -> list[BaseRoute]:
+    """Copies of ``routes`` behind guards; other than plain routes (such as folders of static files) stay open.
+
+    Pages (``are_pages``) look themselves at which site their forms come from, and answer as pages.
+    """
     behind: list[BaseRoute] = []
     for route in routes:
         if isinstance(route, Route):
             route = copy.copy(route)
             # Without FastAPI's own reading of parameters, a fifth of a small request's cost, which finds nothing here.
             app = request_response(route.endpoint) if takes_request_only(route) else route.app
-            route.app = Guard(app, role_of(route), keys, buckets)
+            route.app = Guard(app, role_of(route), keys, buckets, is_page=are_pages)
         behind.append(route)
     return behind
 

@@ -17,6 +17,8 @@ from aisle.serving.problems import TOO_LARGE, TOO_SLOW, Problem
 
 SENDING_SECONDS = 30.0
 """A request must be here by then, its head and its body each; slower callers are hung up on."""
+MOST_HEAD_BYTES = 65_536
+"""Address and headers of a request; whoever sends more is hung up on."""
 MOST_BUCKETS = 10_000
 
 
@@ -94,9 +96,22 @@ class Buckets:
 
 
 class PunctualProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP, hanging up on callers who connect and do not send a whole head of a request in time."""
+    """Uvicorn's HTTP, hanging up on callers who connect and do not send a whole head of a request in time.
+
+    Nor may a head be endless: uvicorn keeps all of it in memory.
+    """
 
     _patience: asyncio.TimerHandle | None = None
+    _n_head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what came and ended no head counts."""
+        waiting = self._patience
+        super().data_received(data)
+        is_same_head = waiting is not None and self._patience is waiting
+        self._n_head_bytes = self._n_head_bytes + len(data) if is_same_head else 0
+        if self._n_head_bytes > MOST_HEAD_BYTES:
+            self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
