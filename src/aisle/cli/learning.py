@@ -16,7 +16,7 @@ from aisle.evaluation.report_page import page_html
 from aisle.evaluation.report_table import report_tables
 from aisle.flows.diagnose import Level
 from aisle.flows.evaluate import EvaluationPlan
-from aisle.ranking.gate import PASSED
+from aisle.ranking.gate import CALIBRATION_OF, PASSED
 
 GATE_FIGURES = {
     "n_held_out_lists": "lists",
@@ -75,6 +75,11 @@ def gate_table(manifest: Manifest) -> Table:
     """The figures by which a ranker was let in or not."""
     lines = [
         (words, f"{manifest.metrics[name]:.4g}") for name, words in GATE_FIGURES.items() if name in manifest.metrics
+    ]
+    lines += [
+        (f"calibration error in {name.removeprefix(CALIBRATION_OF)}", f"{value:.4g}")
+        for name, value in manifest.metrics.items()
+        if name.startswith(CALIBRATION_OF)
     ]
     return rows(("on lists it had not seen", "value"), lines, f"gate of ranker {manifest.version}")
 

@@ -21,7 +21,8 @@ from aisle.ranking import FusedScore
 from aisle.ranking.examples import ResponseRows, assemble
 from aisle.ranking.features import code_of
 from aisle.ranking.gate import PASSED, Verdict, judge
-from aisle.ranking.learning import earlier_and_later, placement_codes
+from aisle.ranking.learning import earlier_and_later
+from aisle.ranking.position import placement_codes
 from aisle.settings import Config
 
 HELD_OUT_SHARE = 0.2
@@ -69,7 +70,7 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
     parts.progress("ranker: fit on earlier lists", 1, 4)
     candidate = spec.implementation.fit(spec.name, earlier, spec.config, parts)
     parts.progress("ranker: judge on later lists", 2, 4)
-    verdict = judge(candidate, earlier, later, parts.rng)
+    verdict = judge(candidate, earlier, later, parts.rng, [name.removeprefix(LISTS_OF) for name in lists_of])
     parts.progress("ranker: fit on all lists", 3, 4)
     ranker = spec.implementation.fit(spec.name, examples, spec.config, parts)
     size = {"n_examples": float(len(examples)), "n_clicks": float(examples.is_click.sum()), **lists_of}

@@ -6,7 +6,7 @@ were shown are still judged sensibly; the trees (LightGBM, Ke et al. 2017) add w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,18 +18,20 @@ from pydantic import Field
 from aisle.contracts import Float32Array, Parts
 from aisle.domain import Candidates, Examples, Features, Outcomes, Request
 from aisle.errors import CorruptError
-from aisle.ranking.calibration import Calibration
+from aisle.ranking.calibration import Calibration, PlacementCalibration
+from aisle.ranking.examined_clicks import expected_curvature, losses, slopes
+from aisle.ranking.features import PLACEMENT
 from aisle.ranking.learning import (
     LearningConfig,
     earlier_and_later,
     expected,
     importance,
     in_one_table,
-    placement_codes,
     require_enough,
     to_calibrate,
 )
-from aisle.ranking.logistic import ClickAndPurchase, LogisticRanker
+from aisle.ranking.logistic import Calibrations, ClickAndPurchase, LogisticRanker
+from aisle.ranking.position import placement_codes
 from aisle.storage.checksums import check_files, write_checksums
 
 if TYPE_CHECKING:
@@ -80,10 +82,11 @@ class Trees:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows to learn one outcome from: features, what is known without trees, labels, weights."""
+    """Rows to learn one outcome from: features, what is known without trees, log P(looked at), labels, weights."""
 
     values: NDArray[np.float32]
     start: Floats
+    log_examined: Floats
     labels: NDArray[np.bool_]
     weights: Floats
 
@@ -91,8 +94,8 @@ class Labelled:
 class BoostedTrees:
     """A click model and a purchase-after-click model, each linear part plus trees, each calibrated.
 
-    The place in the list is learned by the linear part of clicks and given to the trees as an offset, so that they see
-    clicks as if all places were alike. Cost: about 1 ms for 200 candidates on one core.
+    How much each place is looked at is learned with the linear part and given to the trees, so that they learn what
+    would be clicked by who looks. Cost: about 1 ms for 200 candidates on one core.
     """
 
     Config = BoostedTreesConfig
@@ -102,7 +105,7 @@ class BoostedTrees:
         name: str,
         linear: ClickAndPurchase,
         trees: tuple[Trees, Trees],
-        calibrations: tuple[Calibration, Calibration],
+        calibrations: Calibrations,
         parts: Parts,
     ) -> None:
         self.name = name
@@ -119,16 +122,22 @@ class BoostedTrees:
         linear = ClickAndPurchase.fit(earlier, config, config.ridge, config.purchase_ridge)
         learned, checked = labelled(linear, earlier, config), labelled(linear, later, config)
         trees = [grown(one, config, other) for one, other in zip(learned, checked, strict=True)]
-        chosen = (to_calibrate(later), np.ones(int(later.is_click.sum()), dtype=np.bool_))
-        calibrations = [
-            Calibration.fit((rows.start + tree.log_odds(rows.values))[which], rows.labels[which])
-            for tree, rows, which in zip(trees, checked, chosen, strict=True)
-        ]
+        (of_clicks, of_purchases), first = checked, to_calibrate(later)
+        click, purchase = (rows.start + tree.log_odds(rows.values) for rows, tree in zip(checked, trees, strict=True))
+        calibrations = (
+            PlacementCalibration.fit(
+                click[first], of_clicks.log_examined[first], of_clicks.labels[first], placement_codes(later)[first]
+            ),
+            Calibration.fit(purchase, of_purchases.log_examined, of_purchases.labels),
+        )
         linear = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
         n_trees = [0 if tree.booster is None else tree.booster.current_iteration() for tree in trees]
         rows_of_all = labelled(linear, examples, config)
-        click, purchase = (grown(one, config, n_trees=n) for one, n in zip(rows_of_all, n_trees, strict=True))
-        return cls(name, linear, (click, purchase), (calibrations[0], calibrations[1]), parts)
+        grown_on_all = (
+            grown(rows_of_all[0], config, n_trees=n_trees[0]),
+            grown(rows_of_all[1], config, n_trees=n_trees[1]),
+        )
+        return cls(name, linear, grown_on_all, calibrations, parts)
 
     @classmethod
     def load(cls, name: str, folder: Path, config: BoostedTreesConfig, parts: Parts) -> BoostedTrees:
@@ -162,11 +171,11 @@ class BoostedTrees:
         del requests  # who asks stands in the features
         values = in_one_table(features, self._linear.names)
         click, purchase = (
-            calibration.probability(model.log_odds(values) + trees.log_odds(values))
-            for model, trees, calibration in zip(
-                (self._linear.click, self._linear.purchase), self._trees, self._calibrations, strict=True
-            )
+            model.log_odds(values) + trees.log_odds(values)
+            for model, trees in zip((self._linear.click, self._linear.purchase), self._trees, strict=True)
         )
+        click = self._calibrations[0].probability(click, in_one_table(features, (PLACEMENT,))[:, 0])
+        purchase = self._calibrations[1].probability(purchase)
         return expected(click, purchase, candidates, self._parts, self.name)
 
     def attribute(self, features: Features) -> dict[str, Float32Array]:
@@ -188,13 +197,11 @@ class BoostedTrees:
 def labelled(linear: ClickAndPurchase, examples: Examples, config: LearningConfig) -> tuple[Labelled, Labelled]:
     """Rows to learn clicks from, and purchases after a click, on top of ``linear``."""
     values, clicked = examples.features.aligned(linear.names), examples.is_click
-    weight = importance(examples, config)
-    place = linear.click.position(examples.slots, placement_codes(examples))
+    weight, surely = importance(examples, config), np.zeros(int(clicked.sum()))
+    bought = examples.is_purchase[clicked]
     return (
-        Labelled(values, linear.click.log_odds(values) + place, clicked, weight),
-        Labelled(
-            values[clicked], linear.purchase.log_odds(values[clicked]), examples.is_purchase[clicked], weight[clicked]
-        ),
+        Labelled(values, linear.click.log_odds(values), linear.log_examined(examples), clicked, weight),
+        Labelled(values[clicked], linear.purchase.log_odds(values[clicked]), surely, bought, weight[clicked]),
     )
 
 
@@ -206,8 +213,8 @@ def grown(rows: Labelled, config: BoostedTreesConfig, check: Labelled | None = N
 
     settings = {
         **_SEEDED,
-        "objective": "binary",
-        "metric": "binary_logloss",
+        "objective": slope_and_curvature(rows),
+        "metric": "None",
         "boost_from_average": False,
         "learning_rate": config.learning_rate,
         "num_leaves": config.leaves,
@@ -218,16 +225,20 @@ def grown(rows: Labelled, config: BoostedTreesConfig, check: Labelled | None = N
         "lambda_l2": 5.0,
         "max_bin": 127,
     }
-    table = lightgbm.Dataset(rows.values, rows.labels, weight=rows.weights, init_score=rows.start, params=settings)
+    table = lightgbm.Dataset(rows.values, rows.labels, init_score=rows.start, params=settings)
     if check is None:
         return Trees(lightgbm.train(settings, table, n_trees))
     if not check.labels.any() or not rows.labels.any():
         return Trees(None)
-    reference = lightgbm.Dataset(
-        check.values, check.labels, weight=check.weights, init_score=check.start, reference=table, params=settings
+    reference = lightgbm.Dataset(check.values, check.labels, init_score=check.start, reference=table, params=settings)
+
+    def found_wrong(log_odds: Floats, _: lightgbm.Dataset) -> tuple[str, float, bool]:
+        return "log_loss", weighted_log_loss(check, log_odds), False
+
+    stop = lightgbm.early_stopping(40, verbose=False)
+    booster = lightgbm.train(
+        settings, table, config.max_trees, valid_sets=[reference], feval=found_wrong, callbacks=[stop]
     )
-    stop = lightgbm.early_stopping(20, verbose=False)
-    booster = lightgbm.train(settings, table, config.max_trees, valid_sets=[reference], callbacks=[stop])
     without = weighted_log_loss(check, check.start)
     trees = Trees(kept(booster, booster.best_iteration))
     return trees if weighted_log_loss(check, check.start + trees.log_odds(check.values)) < without else Trees(None)
@@ -240,6 +251,17 @@ def kept(booster: lightgbm.Booster, n_trees: int) -> lightgbm.Booster:
     return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=n_trees))
 
 
+def slope_and_curvature(rows: Labelled) -> Callable[[Floats, lightgbm.Dataset], tuple[Floats, Floats]]:
+    """What LightGBM needs of the log loss at (n,) log-odds: its slope, and its expected curvature, never negative."""
+    labels = rows.labels.astype(np.float64)
+
+    def at(log_odds: Floats, _: lightgbm.Dataset) -> tuple[Floats, Floats]:
+        by_odds = slopes(log_odds, rows.log_examined, labels)[0]
+        return rows.weights * by_odds, rows.weights * expected_curvature(log_odds, rows.log_examined)
+
+    return at
+
+
 def weighted_log_loss(rows: Labelled, log_odds: Floats) -> float:
     """Mean log loss of (n,) log-odds."""
-    return float(np.average(np.logaddexp(0.0, log_odds) - rows.labels * log_odds, weights=rows.weights))
+    return float(np.average(losses(log_odds, rows.log_examined, rows.labels.astype(np.float64)), weights=rows.weights))

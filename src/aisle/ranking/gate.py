@@ -6,6 +6,7 @@ shown in somebody's order and looked at from the top, so what is compared is cor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,8 @@ from aisle.contracts import Ranker
 from aisle.domain import Candidates, Examples, Features, Request
 from aisle.evaluation import Interval, paired_difference
 from aisle.evaluation.probability_metrics import auc, calibration_error
-from aisle.ranking.features import FUSED
-from aisle.ranking.learning import placement_codes
+from aisle.ranking.features import FUSED, code_of
+from aisle.ranking.position import placement_codes
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +25,8 @@ LARGEST_CALIBRATION_ERROR = 0.02
 LEAST_EXAMINED = 0.02
 """No place counts more than 50 times the first one when clicks are corrected for their places."""
 PASSED = "passed"
+CALIBRATION_OF = "calibration_error."
+"""Before a placement's name: the calibration error on its lists alone."""
 ROWS_AT_ONCE = 10_000
 ANY_ROW = 0
 """Stands for whatever item it was: probabilities rest on features only."""
@@ -42,11 +45,14 @@ class Verdict:
         return not self.shortcomings
 
 
-def judge(ranker: Ranker, earlier: Examples, later: Examples, rng: np.random.Generator) -> Verdict:
+def judge(
+    ranker: Ranker, earlier: Examples, later: Examples, rng: np.random.Generator, placements: Sequence[str] = ()
+) -> Verdict:
     """Compare with base rates by place, and with the fused order; check calibration.
 
     The probability of a click in a place is the one in the first slot times how much less that place is looked at,
-    which ``earlier`` tells. Intervals are over lists, at 95%.
+    which ``earlier`` tells. Intervals are over lists, at 95%. The calibration error is told of each of ``placements``
+    as well; with few lists it is large by chance alone, so that only the one of all lists decides.
     """
     first_earlier, _ = probabilities(ranker, earlier)
     first, purchase = probabilities(ranker, later)
@@ -76,12 +82,24 @@ def judge(ranker: Ranker, earlier: Examples, later: Examples, rng: np.random.Gen
         "fused_order_gain": float(np.nanmean(fused_order)) if len(fused_order) else float("nan"),
         **numbers("order_gain_over_fused", order),
         "calibration_error": error,
+        **calibration_errors(later, predicted, placements),
         "first_slot_predicted": float(first[at_top].mean()) if at_top.any() else float("nan"),
         "first_slot_observed": float(clicks[at_top].mean()) if at_top.any() else float("nan"),
     }
     found = shortcomings(gain, order, error)
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
     return Verdict({**known, PASSED: float(not found)}, found)
+
+
+def calibration_errors(later: Examples, predicted: Floats, placements: Sequence[str]) -> dict[str, float]:
+    """The calibration error of each placement that has examples, as metrics."""
+    codes = placement_codes(later)
+    at = {name: codes == np.float32(code_of(name)) for name in placements}
+    return {
+        f"{CALIBRATION_OF}{name}": calibration_error(later.is_click[here], predicted[here])
+        for name, here in at.items()
+        if here.any()
+    }
 
 
 def shortcomings(gain: Interval, order: Interval, error: float) -> tuple[str, ...]:

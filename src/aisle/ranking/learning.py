@@ -11,7 +11,6 @@ from pydantic import Field
 from aisle.contracts import Parts
 from aisle.domain import NO_VALUE, OUTCOME_NAMES, Candidates, Examples, Features, Outcomes
 from aisle.errors import NotReadyError
-from aisle.ranking.features import PLACEMENT
 from aisle.ranking.prices import units
 from aisle.settings import Config
 
@@ -65,11 +64,6 @@ def to_calibrate(examples: Examples) -> NDArray[np.bool_]:
     """Which examples click probabilities are calibrated on: the first slots, for which predictions are made. (n,)"""
     first = examples.slots == 0
     return first if int(examples.is_click[first].sum()) >= ENOUGH_CLICKS else np.ones(len(examples), dtype=np.bool_)
-
-
-def placement_codes(examples: Examples) -> NDArray[np.float32]:
-    """The placement of each example as a code. (n,) float32"""
-    return examples.features.aligned((PLACEMENT,))[:, 0]
 
 
 def in_one_table(features: Sequence[Features], names: tuple[str, ...]) -> NDArray[np.float32]:

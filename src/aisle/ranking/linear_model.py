@@ -1,6 +1,6 @@
-"""A logistic regression that stands unknown values, codes and the place in the list.
+"""A logistic regression that stands unknown values, codes and rows that not everybody looks at.
 
-Enters: features with nan. Leaves: log-odds in the first slot. Knows nothing of clicks or purchases.
+Enters: features with nan. Leaves: log-odds by who looks. Knows nothing of clicks, purchases or places.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
-from scipy.special import expit
 
+from aisle.ranking.examined_clicks import losses, slopes
 from aisle.ranking.features import CODE_NAMES
-from aisle.ranking.position import frequent_placements, position_columns
 
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -90,21 +89,18 @@ class Design:
 
 @dataclass(frozen=True)
 class LinearModel:
-    """``log-odds = bias + weights . columns + place . position``, the last part being left out when predicting."""
+    """``log-odds = bias + weights . columns``."""
 
     design: Design
     bias: float
     weights: Floats
-    placements: Float32
-    place: Floats
 
     @classmethod
     def fit(
         cls,
-        names: tuple[str, ...],
-        values: Float32,
-        slots: NDArray[np.int64],
-        codes: Float32,
+        design: Design,
+        table: Float32,
+        log_examined: Floats,
         labels: NDArray[np.bool_],
         importance: Floats,
         ridge: float,
@@ -112,28 +108,20 @@ class LinearModel:
         """Minimise the log loss plus ``ridge / 2 * |weights|^2`` by L-BFGS.
 
         Args:
-            names: of the features.
-            values: (n, n_features) float32, nan where unknown.
-            slots: (n,) 0-based places.
-            codes: (n,) the placements' codes.
+            design: makes columns of features.
+            table: (n, n_columns) float32, its columns.
+            log_examined: (n,) log-probability that a row was looked at; 0 for certainly.
             labels: (n,) what happened.
             importance: (n,) weight of each row.
             ridge: in units of rows: as strong as that many rows against each weight.
         """
-        design = Design.of(names, values)
-        placements = frequent_placements(codes)
-        table = np.concatenate([design.columns(values), position_columns(slots, codes, placements)], axis=1)
-        solution = minimise(table, labels.astype(np.float64), importance, ridge)
-        n = len(design.feature_of_column)
-        return cls(design, float(solution[0]), solution[1 : n + 1], placements, solution[n + 1 :])
+        nothing = np.empty((len(table), 0), dtype=np.float32)
+        solution, _ = minimise(table, nothing, log_examined, labels, importance, ridge)
+        return cls(design, float(solution[0]), solution[1:])
 
     def log_odds(self, values: Float32) -> Floats:
-        """In the first slot. (n,)"""
+        """By who looks. (n,)"""
         return self.bias + self.design.columns(values) @ self.weights
-
-    def position(self, slots: NDArray[np.int64], codes: Float32) -> Floats:
-        """What the place adds to the log-odds, 0 in the first slot. (n,)"""
-        return position_columns(slots, codes, self.placements) @ self.place
 
     def contributions(self, values: Float32) -> Floats:
         """How much each feature moved the log-odds from those of an average row. (n, n_features)"""
@@ -145,7 +133,7 @@ class LinearModel:
 
     def as_arrays(self, prefix: str) -> dict[str, NDArray]:
         """Everything as named arrays."""
-        own = {"bias": np.array(self.bias), "weights": self.weights, "placements": self.placements, "place": self.place}
+        own = {"bias": np.array(self.bias), "weights": self.weights}
         return {f"{prefix}_{name}": array for name, array in {**own, **vars(self.design)}.items()}
 
     @classmethod
@@ -153,35 +141,49 @@ class LinearModel:
         """The model that ``as_arrays`` gave."""
         found = {name.removeprefix(f"{prefix}_"): array for name, array in arrays.items() if name.startswith(prefix)}
         design = Design(**{name: found[name] for name in Design.__dataclass_fields__})
-        return cls(design, float(found["bias"]), found["weights"], found["placements"], found["place"])
+        return cls(design, float(found["bias"]), found["weights"])
 
     @classmethod
     def array_names(cls, prefix: str) -> tuple[str, ...]:
         """The names of those arrays."""
-        return tuple(
-            f"{prefix}_{name}" for name in ("bias", "weights", "placements", "place", *Design.__dataclass_fields__)
-        )
+        return tuple(f"{prefix}_{name}" for name in ("bias", "weights", *Design.__dataclass_fields__))
 
 
-def minimise(table: Float32, labels: Floats, importance: Floats, ridge: float) -> Floats:
-    """(1 + n_columns,): bias and weights. Cost O(n x n_columns) a step, about a hundred steps."""
-    total = importance.sum()
-    mean = float(importance @ labels / total)
-    start = np.zeros(table.shape[1] + 1)
+def minimise(
+    table: Float32,
+    places: Float32,
+    log_examined: Floats,
+    labels: NDArray[np.bool_],
+    importance: Floats,
+    ridge: float,
+) -> tuple[Floats, Floats]:
+    """Bias and weights (1 + n_columns,), and how fast examination falls along each column of ``places`` (k,), >= 0.
+
+    The log-probability of looking is ``log_examined - places @ fall``. Cost O(n x (n_columns + k)) a step, about a
+    hundred steps.
+    """
+    total, clicks = importance.sum(), labels.astype(np.float64)
+    mean = float(importance @ clicks / total)
+    n = 1 + table.shape[1]
+    start = np.zeros(n + places.shape[1])
     start[0] = np.log(max(mean, 1e-6) / max(1.0 - mean, 1e-6))
 
     def loss(solution: Floats) -> tuple[float, Floats]:
         value = 0.5 * ridge * float(solution[1:] @ solution[1:])
         slope = np.concatenate([[0.0], ridge * solution[1:]])
-        weights = solution[1:].astype(np.float32)
+        weights, fall = solution[1:n].astype(np.float32), solution[n:].astype(np.float32)
         for begin in range(0, len(table), _AT_ONCE):
             part = slice(begin, begin + _AT_ONCE)
             odds = solution[0] + (table[part] @ weights).astype(np.float64)
-            value += float(importance[part] @ (np.logaddexp(0.0, odds) - labels[part] * odds))
-            error = importance[part] * (expit(odds) - labels[part])
-            slope[0] += error.sum()
-            slope[1:] += error.astype(np.float32) @ table[part]
+            looked = log_examined[part] - (places[part] @ fall).astype(np.float64)
+            value += float(importance[part] @ losses(odds, looked, clicks[part]))
+            by_odds, by_looked = (importance[part] * one for one in slopes(odds, looked, clicks[part]))
+            slope[0] += by_odds.sum()
+            slope[1:n] += by_odds.astype(np.float32) @ table[part]
+            slope[n:] -= by_looked.astype(np.float32) @ places[part]
         return value / total, slope / total
 
-    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-8})
-    return found.x
+    bounds = [(None, None)] * n + [(0.0, None)] * places.shape[1]
+    options = {"maxiter": 100, "ftol": 1e-8}
+    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return found.x[:n], found.x[n:]

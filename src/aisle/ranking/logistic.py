@@ -16,21 +16,24 @@ from pydantic import Field
 
 from aisle.contracts import Float32Array, Parts
 from aisle.domain import Candidates, Examples, Features, Outcomes, Request
-from aisle.ranking.calibration import Calibration
+from aisle.ranking.calibration import Calibration, PlacementCalibration
+from aisle.ranking.features import PLACEMENT
 from aisle.ranking.learning import (
     LearningConfig,
     earlier_and_later,
     expected,
     importance,
     in_one_table,
-    placement_codes,
     require_enough,
     to_calibrate,
 )
-from aisle.ranking.linear_model import LinearModel
+from aisle.ranking.linear_model import Design, LinearModel, minimise
+from aisle.ranking.position import Examination, frequent_placements, placement_codes, position_columns
 from aisle.storage.arrays import read_arrays, write_arrays
 
 Floats = NDArray[np.float64]
+Calibrations = tuple[PlacementCalibration, Calibration]
+"""Of clicks and of purchases after a click."""
 
 
 class LogisticConfig(LearningConfig):
@@ -44,44 +47,56 @@ class LogisticConfig(LearningConfig):
 
 @dataclass(frozen=True)
 class ClickAndPurchase:
-    """Linear models of a click, and of a purchase after a click, fitted on the same examples."""
+    """Linear models of a click by who looks, and of a purchase after a click; and how much each place is looked at."""
 
     names: tuple[str, ...]
     click: LinearModel
     purchase: LinearModel
+    examination: Examination
 
     @classmethod
     def fit(cls, examples: Examples, config: LearningConfig, ridge: float, purchase_ridge: float) -> ClickAndPurchase:
         """Clicks from all examples, purchases from the clicked ones."""
-        names, values = examples.features.names, examples.features.values
-        codes, weight = placement_codes(examples), importance(examples, config)
-        clicked = examples.is_click
+        names, values, clicked = examples.features.names, examples.features.values, examples.is_click
+        weight = importance(examples, config)
+        design, of_clicked = Design.of(names, values), Design.of(names, values[clicked])
+        table = design.columns(values)
+        examination = examined(table, examples, weight, ridge)
+        looked = examination.log_examined(examples.slots, placement_codes(examples))
+        bought, surely = examples.is_purchase[clicked], np.zeros(int(clicked.sum()))  # who has clicked has looked
         return cls(
             names,
-            LinearModel.fit(names, values, examples.slots, codes, clicked, weight, ridge),
+            LinearModel.fit(design, table, looked, clicked, weight, ridge),
             LinearModel.fit(
-                names,
-                values[clicked],
-                np.zeros(int(clicked.sum()), dtype=np.int64),  # who has clicked no longer sees the place
-                codes[clicked],
-                examples.is_purchase[clicked],
-                weight[clicked],
-                purchase_ridge,
+                of_clicked, of_clicked.columns(values[clicked]), surely, bought, weight[clicked], purchase_ridge
             ),
+            examination,
         )
+
+    def log_examined(self, examples: Examples) -> Floats:
+        """Log-probability that each example was looked at. (n,)"""
+        return self.examination.log_examined(examples.slots, placement_codes(examples))
+
+
+def examined(table: Float32Array, examples: Examples, weight: Floats, ridge: float) -> Examination:
+    """How much each place is looked at: learned beside what the items' columns say, then put right by chance."""
+    codes = placement_codes(examples)
+    placements = frequent_placements(codes)
+    places = position_columns(examples.slots, codes, placements)
+    solution, fall = minimise(table, places, np.zeros(len(examples)), examples.is_click, weight, ridge)
+    log_odds = solution[0] + table @ solution[1:]
+    return Examination(placements, fall).told_by_chance(examples, log_odds)
 
 
 class LogisticRanker:
     """Logistic regressions over standardised features and indicators of what is unknown.
 
-    The place in the list is a feature in learning and left out in predicting.
+    The place in the list is allowed for in learning and left out in predicting.
     """
 
     Config = LogisticConfig
 
-    def __init__(
-        self, name: str, models: ClickAndPurchase, calibrations: tuple[Calibration, Calibration], parts: Parts
-    ) -> None:
+    def __init__(self, name: str, models: ClickAndPurchase, calibrations: Calibrations, parts: Parts) -> None:
         self.name = name
         self._models = models
         self._calibrations = calibrations
@@ -94,10 +109,11 @@ class LogisticRanker:
         earlier, later = earlier_and_later(examples, config.calibration_share)
         first = ClickAndPurchase.fit(earlier, config, config.ridge, config.purchase_ridge)
         values, clicked = later.features.aligned(first.names), later.is_click
-        place, chosen = first.click.position(later.slots, placement_codes(later)), to_calibrate(later)
+        looked, codes, chosen = first.log_examined(later), placement_codes(later), to_calibrate(later)
+        click, purchase = first.click.log_odds(values), first.purchase.log_odds(values[clicked])
         calibrations = (
-            Calibration.fit((first.click.log_odds(values) + place)[chosen], clicked[chosen]),
-            Calibration.fit(first.purchase.log_odds(values[clicked]), later.is_purchase[clicked]),
+            PlacementCalibration.fit(click[chosen], looked[chosen], clicked[chosen], codes[chosen]),
+            Calibration.fit(purchase, np.zeros(len(purchase)), later.is_purchase[clicked]),
         )
         models = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
         return cls(name, models, calibrations, parts)
@@ -108,19 +124,26 @@ class LogisticRanker:
         return cls(name, *cls.read_models(folder), parts)
 
     @classmethod
-    def read_models(cls, folder: Path) -> tuple[ClickAndPurchase, tuple[Calibration, Calibration]]:
+    def read_models(cls, folder: Path) -> tuple[ClickAndPurchase, Calibrations]:
         """The models and calibrations that ``save`` wrote; raises ``CorruptError`` for a damaged file."""
         wanted = (*LinearModel.array_names("click"), *LinearModel.array_names("purchase"))
-        arrays = read_arrays(folder, "names", "calibrations", *wanted)
+        arrays = read_arrays(folder, "names", "calibrations", "calibrated", "placements", "fall", *wanted)
         click, purchase = (LinearModel.restored(prefix, arrays) for prefix in ("click", "purchase"))
-        first, second = (Calibration(*line) for line in arrays["calibrations"].tolist())
-        return ClickAndPurchase(tuple(arrays["names"].tolist()), click, purchase), (first, second)
+        *of_click, of_purchase = (Calibration(*line) for line in arrays["calibrations"].tolist())
+        calibrations = PlacementCalibration(arrays["calibrated"], tuple(of_click)), of_purchase
+        examination = Examination(arrays["placements"], arrays["fall"])
+        return ClickAndPurchase(tuple(arrays["names"].tolist()), click, purchase, examination), calibrations
 
     def save(self, folder: Path) -> None:
         """Write one npz file."""
         models = self._models
-        lines = np.array([[one.slope, one.shift] for one in self._calibrations])
-        arrays = {"names": np.array(models.names), "calibrations": lines}
+        of_click, of_purchase = self._calibrations
+        arrays = {
+            "names": np.array(models.names),
+            "calibrations": np.array([[line.slope, line.shift] for line in (*of_click.lines, of_purchase)]),
+            "calibrated": of_click.placements,
+            **vars(models.examination),
+        }
         write_arrays(folder, {**arrays, **models.click.as_arrays("click"), **models.purchase.as_arrays("purchase")})
 
     def predict(
@@ -129,7 +152,8 @@ class LogisticRanker:
         """Outcomes of each request's candidates, as if shown in the first slot."""
         del requests  # who asks stands in the features
         values = in_one_table(features, self._models.names)
-        click = self._calibrations[0].probability(self._models.click.log_odds(values))
+        codes = in_one_table(features, (PLACEMENT,))[:, 0]
+        click = self._calibrations[0].probability(self._models.click.log_odds(values), codes)
         purchase = self._calibrations[1].probability(self._models.purchase.log_odds(values))
         return expected(click, purchase, candidates, self._parts, self.name)
 

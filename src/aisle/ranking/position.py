@@ -1,18 +1,92 @@
-"""How much the place in the list does to a click, apart from the item: the nuisance of every click model.
+"""How much each place in a list is looked at, apart from the items in it: the nuisance of every click model.
 
-Enters: slots and placements. Leaves: columns that are all 0 at slot 0, so that leaving them out predicts the first
-slot.
+Enters: slots, placements, clicks, propensities. Leaves: a curve that is 1 in the first slot and never above. Knows
+nothing of features.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
+import scipy.optimize
 from numpy.typing import NDArray
+
+from aisle.domain import Examples
+from aisle.ranking.examined_clicks import losses, slopes
+from aisle.ranking.features import PLACEMENT
 
 N_PLACEMENTS = 8
 """Placements with a slope of their own; the rarer ones share the common curve."""
+_PULL, _OWN_PULL = 20.0, 5_000.0
+"""As strong as about that many clicks against another curve than the model's, and against placements that differ."""
+_CHANCE = 0.5
+"""What was shown with a smaller propensity came there by chance."""
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """``log P(looked at) = -position_columns @ fall``; ``fall`` (3 + len(placements),) is never negative."""
+
+    placements: NDArray[np.float32]
+    fall: Floats
+
+    def log_examined(self, slots: Integers, codes: NDArray[np.floating]) -> Floats:
+        """(n,) at most 0, and 0 in the first slot."""
+        return -(position_columns(slots, codes, self.placements).astype(np.float64) @ self.fall)
+
+    def told_by_chance(self, examples: Examples, log_odds: Floats) -> Examination:
+        """The curve that chance tells, as far as there was any; this one where there was none.
+
+        The better item stands higher, and no model knows all of what makes it better, so that a model takes a part of
+        it for the place or of the place for it. But where chance fills a slot, what the policy chose next stands one
+        slot lower than usual, and what chance brought stands anywhere. So each turn of the policy's choice gets a level
+        of attraction of its own, and the place is what makes the same turn be clicked less further down (Agarwal et al.
+        2019, "Estimating position bias without intrusive interventions", compare places in this way). ``log_odds`` (n,)
+        of what is known of the items makes the comparison sharper.
+        """
+        codes = placement_codes(examples)
+        _, group = np.unique(np.stack([np.nan_to_num(codes, nan=-1.0), turns(examples)]), axis=1, return_inverse=True)
+        columns = position_columns(examples.slots, codes, self.placements).astype(np.float64)
+        clicks = examples.is_click.astype(np.float64)
+        n_common = len(self.fall) - len(self.placements)
+        pull = np.where(np.arange(len(self.fall)) < n_common, _PULL, _OWN_PULL)
+        n_groups = int(group.max(initial=-1)) + 1
+
+        def loss(solution: Floats) -> tuple[float, Floats]:
+            slope, level, fall = solution[0], solution[1 : 1 + n_groups], solution[1 + n_groups :]
+            odds, log_examined, moved = slope * log_odds + level[group], -(columns @ fall), fall - self.fall
+            by_odds, by_examined = slopes(odds, log_examined, clicks)
+            value = float(losses(odds, log_examined, clicks).sum() + 0.5 * pull @ moved**2)
+            by_level = np.bincount(group, by_odds, minlength=n_groups)
+            by_fall = pull * moved - by_examined @ columns
+            return value, np.concatenate([[by_odds @ log_odds], by_level, by_fall]).astype(np.float64)
+
+        start = np.concatenate([[1.0], np.zeros(n_groups), self.fall])
+        bounds = [(0.0, 5.0)] + [(-12.0, 12.0)] * n_groups + [(0.0, None)] * len(self.fall)
+        found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+        return replace(self, fall=found.x[1 + n_groups :])
+
+
+def turns(examples: Examples) -> Integers:
+    """Which choice of the policy each example was in its list, 0 the first; -1 for what came by chance. (n,)"""
+    is_chance = examples.propensities < _CHANCE
+    order = np.lexsort((examples.slots, examples.lists))
+    lists = examples.lists[order]
+    by_chance = np.cumsum(is_chance[order])
+    before_list = np.searchsorted(lists, lists, side="left")
+    above = by_chance - np.concatenate([[0], by_chance])[before_list]
+    found = np.empty(len(examples), dtype=np.int64)
+    found[order] = np.where(is_chance[order], -1, examples.slots[order] - above)
+    return found
+
+
+def placement_codes(examples: Examples) -> NDArray[np.float32]:
+    """The placement of each example as a code. (n,) float32"""
+    return examples.features.aligned((PLACEMENT,))[:, 0]
 
 
 def frequent_placements(codes: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ from aisle.domain import Candidates, Catalogue, Examples, Features, Item, ItemTa
 from aisle.errors import CorruptError, NotReadyError
 from aisle.evaluation.probability_metrics import calibration_error
 from aisle.ranking.boosted_trees import BoostedTrees, BoostedTreesConfig
-from aisle.ranking.calibration import Calibration
+from aisle.ranking.calibration import Calibration, PlacementCalibration
+from aisle.ranking.features import code_of
 from aisle.ranking.gate import judge
 from aisle.ranking.learning import earlier_and_later
 from aisle.ranking.logistic import LogisticConfig, LogisticRanker
@@ -151,6 +152,21 @@ def test_a_ranker_that_learned_something_passes_its_gate(parts, implementation, 
     assert verdict.metrics["n_held_out_lists"] == 600
 
 
+def test_the_gate_tells_the_calibration_error_of_each_placement(parts):
+    examples, _ = biased()
+    values = examples.features.values.copy()
+    values[examples.lists % 2 == 0, 3] = np.float32(code_of("search"))
+    mixed = replace(examples, features=Features(NAMES, values))
+    earlier, later = earlier_and_later(mixed, 0.2)
+    ranker = LogisticRanker.fit("r", earlier, LogisticConfig(), parts)
+
+    metrics = judge(ranker, earlier, later, np.random.default_rng(0), ["search", "nowhere"]).metrics
+
+    assert 0.0 < metrics["calibration_error.search"] < 0.03
+    assert metrics["calibration_error.search"] != metrics["calibration_error"]
+    assert "calibration_error.nowhere" not in metrics
+
+
 def test_a_ranker_of_noise_does_not_pass(parts):
     examples, _ = biased()
     shuffled = np.random.default_rng(2).permutation(len(examples))
@@ -197,8 +213,42 @@ def test_calibration_straightens_log_odds_and_keeps_their_order():
     true = rng.normal(size=20_000)
     happened = rng.random(20_000) < chance(true)
 
-    line = Calibration.fit(2.0 * true - 1.0, happened)
+    line = Calibration.fit(2.0 * true - 1.0, np.zeros(20_000), happened)
 
     assert line.slope == pytest.approx(0.5, abs=0.03)
     assert line.shift == pytest.approx(0.5, abs=0.06)
-    assert Calibration.fit(true, np.zeros(20_000, np.bool_)) == Calibration()
+    assert Calibration.fit(true, np.zeros(20_000), np.zeros(20_000, np.bool_)) == Calibration()
+
+
+def test_each_placement_has_its_line_and_a_new_one_that_of_all():
+    rng = np.random.default_rng(4)
+    true, codes = rng.normal(size=40_000), np.repeat(np.float32([3.0, 8.0]), [30_000, 10_000])
+    moved = np.where(codes == 3.0, 0.1, -0.3)
+    happened = rng.random(40_000) < chance(true + moved)
+
+    found = PlacementCalibration.fit(true, np.zeros(40_000), happened, codes)
+    asked = found.probability(np.zeros(3), np.float32([3.0, 8.0, np.nan]))
+
+    np.testing.assert_allclose(asked, chance(np.array([0.1, -0.3, 0.0])), atol=0.01)
+
+
+def test_a_placement_with_few_lists_keeps_near_the_line_of_all():
+    rng = np.random.default_rng(5)
+    codes = np.repeat(np.float32([3.0, 8.0]), [10_000, 10])
+    happened = np.where(codes == 3.0, rng.random(10_010) < 0.5, codes == 8.0)
+
+    few = PlacementCalibration.fit(np.zeros(10_010), np.zeros(10_010), happened, codes).lines[2]
+
+    # ten clicks of ten pull the shift by 10 x (1 - p) = 2 x 50 x shift: about a twentieth
+    assert 0.0 < few.shift < 0.1
+
+
+def test_calibration_allows_for_who_does_not_look():
+    rng = np.random.default_rng(6)
+    true, looked = rng.normal(size=40_000), np.log(rng.choice([1.0, 0.3], size=40_000))
+    happened = rng.random(40_000) < np.exp(looked) * chance(true)
+
+    line = Calibration.fit(true, looked, happened)
+
+    assert line.slope == pytest.approx(1.0, abs=0.05)
+    assert line.shift == pytest.approx(0.0, abs=0.05)
