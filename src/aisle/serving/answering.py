@@ -83,14 +83,16 @@ class Lane:
         """Answer whoever has waited longest, and who may join; nothing where others were faster."""
         with self._lock:
             group = self._next_group()
-        try:
-            # Who has hung up meanwhile is not answered.
-            asked = [waiting for waiting in group if waiting.told.set_running_or_notify_cancel()]
-            if asked:
-                _answer(asked)
-        finally:
-            with self._lock:
-                self.n_inside -= len(group)
+        # Who has hung up meanwhile is not answered.
+        asked = [waiting for waiting in group if waiting.told.set_running_or_notify_cancel()]
+        answers = _answers(asked) if asked else []
+        with self._lock:
+            self.n_inside -= len(group)  # before they are told: whoever asks again at once finds the place free
+        for waiting, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, BaseException):
+                waiting.told.set_exception(answer)
+            else:
+                waiting.told.set_result(answer)
 
     def _next_group(self) -> list[_Waiting]:
         if not self._queue:
@@ -104,16 +106,15 @@ class Lane:
         return [first, *joining]
 
 
-def _answer(group: Sequence[_Waiting]) -> None:
+def _answers(group: Sequence[_Waiting]) -> Sequence[Any]:
+    """An answer or an exception for each of ``group``, which is of one kind."""
     try:
         answers = group[0].answer([waiting.question for waiting in group])
-    except BaseException as error:
-        answers = [error] * len(group)
-    for waiting, answer in zip(group, answers, strict=True):
-        if isinstance(answer, BaseException):
-            waiting.told.set_exception(answer)
-        else:
-            waiting.told.set_result(answer)
+    except BaseException as error:  # whatever it is, those who wait must hear of it
+        return [error] * len(group)
+    if len(answers) != len(group):
+        return [RuntimeError(f"{len(group)} questions were given {len(answers)} answers")] * len(group)
+    return answers
 
 
 class Answering:

@@ -14,7 +14,7 @@ from aisle.serving.describing import openapi_of
 from aisle.serving.gate import guarded
 from aisle.serving.limits import Buckets, RequestSize
 from aisle.serving.logs import RequestLog
-from aisle.serving.problems import answer_with_problems
+from aisle.serving.problems import answer_with_problems, fault_response
 from aisle.serving.routes import asking, filling, health, operating, records, reference
 from aisle.serving.status import status_router
 from aisle.serving.storefront import storefront_router
@@ -56,5 +56,5 @@ def create_app(serving: Serving) -> FastAPI:
         keys = serving.keys if serving.config.storefront_needs_key else None
         app.router.routes.extend(guarded(storefront_router().routes, keys, buckets, are_pages=True))
     app.add_middleware(RequestSize, most_bytes=serving.config.max_body_bytes)
-    app.add_middleware(RequestLog, metrics=serving.metrics)
+    app.add_middleware(RequestLog, metrics=serving.metrics, on_fault=fault_response)
     return app

@@ -24,16 +24,28 @@ from aisle.serving.problems import FORBIDDEN, TOO_MANY, UNAUTHORISED, Problem
 OPEN = frozenset({"/health/live", "/health/ready", "/openapi.json", "/docs"})
 """Routes that need no key: they tell nothing of the shop."""
 _LOOKING = {"GET", "HEAD", "OPTIONS"}
+CHALLENGE = 'Basic realm="Aisle", Bearer realm="Aisle"'
+"""Basic first: Chromium reads no further than the first scheme, and asks for a password only if it is this one."""
+ASSETS = ("/static/", "/drawn/", "/pictures/")
+"""What a page brings along: not counted against how often its reader may ask."""
 
 
 class Guard:
     """ASGI: lets a request through to its route, or raises the problem that keeps it out."""
 
     def __init__(
-        self, app: ASGIApp, role: Role | None, keys: Keys | None, buckets: Buckets, *, is_page: bool = False
+        self,
+        app: ASGIApp,
+        role: Role | None,
+        keys: Keys | None,
+        buckets: Buckets,
+        *,
+        is_page: bool = False,
+        is_asset: bool = False,
     ) -> None:
         self._app = app
         self._is_page = is_page
+        self._is_asset = is_asset
         self._role: Role | None = role
         self._keys = keys
         self._buckets = buckets
@@ -53,7 +65,7 @@ class Guard:
                 )
                 raise Problem(FORBIDDEN, what)
             caller = self._caller(scope, self._role)
-            if wait := self._buckets.take(caller):
+            if not self._is_asset and (wait := self._buckets.take(caller)):
                 raise Problem(TOO_MANY, f"try again in {wait} s", headers={"retry-after": str(wait)})
         await self._app(scope, receive, send)
 
@@ -64,7 +76,7 @@ class Guard:
         holder = self._keys.holder(token) if token else None
         if holder is None:
             what = "the key is not known or was revoked" if token else "send a key as `Authorization: Bearer KEY`"
-            raise Problem(UNAUTHORISED, what, headers={"www-authenticate": 'Bearer realm="Aisle", Basic realm="Aisle"'})
+            raise Problem(UNAUTHORISED, what, headers={"www-authenticate": CHALLENGE})
         if not may(holder.role, role):
             raise Problem(FORBIDDEN, f"the key has the role {holder.role}; this needs {role}")
         scope.setdefault("state", {})["key_id"] = holder.key_id
@@ -99,7 +111,8 @@ def guarded(
             route = copy.copy(route)
             # Without FastAPI's own reading of parameters, a fifth of a small request's cost, which finds nothing here.
             app = request_response(route.endpoint) if takes_request_only(route) else route.app
-            route.app = Guard(app, role_of(route), keys, buckets, is_page=are_pages)
+            is_asset = route.path.startswith(ASSETS)
+            route.app = Guard(app, role_of(route), keys, buckets, is_page=are_pages, is_asset=is_asset)
         behind.append(route)
     return behind
 

@@ -17,6 +17,9 @@ from aisle.serving.problems import TOO_LARGE, TOO_SLOW, Problem
 
 SENDING_SECONDS = 30.0
 """A request must be here by then, its head and its body each; slower callers are hung up on."""
+BODY_SECONDS = SENDING_SECONDS + 5.0
+"""A connection whose body has not ended by then is closed, answered or not: it would hold a place for good. Later than
+a body that somebody reads is answered with 408."""
 MOST_HEAD_BYTES = 65_536
 """Address and headers of a request; whoever sends more is hung up on."""
 MOST_BUCKETS = 10_000
@@ -96,21 +99,20 @@ class Buckets:
 
 
 class PunctualProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP, hanging up on callers who connect and do not send a whole head of a request in time.
+    """Uvicorn's HTTP, hanging up on callers who connect and do not send a whole request in time, head and body each.
 
     Nor may a head be endless: uvicorn keeps all of it in memory.
     """
 
     _patience: asyncio.TimerHandle | None = None
+    _is_in_head = True
     _n_head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         """Read on; what came and ended no head counts."""
-        waiting = self._patience
+        self._n_head_bytes += len(data)
         super().data_received(data)
-        is_same_head = waiting is not None and self._patience is waiting
-        self._n_head_bytes = self._n_head_bytes + len(data) if is_same_head else 0
-        if self._n_head_bytes > MOST_HEAD_BYTES:
+        if self._is_in_head and self._n_head_bytes > MOST_HEAD_BYTES:
             self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -121,13 +123,22 @@ class PunctualProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to wait for the head of the next request."""
         super().on_message_begin()
+        self._is_in_head = True
         self._stop_waiting()
         self._patience = self.loop.call_later(SENDING_SECONDS, self.transport.close)
 
     def on_headers_complete(self) -> None:
-        """The head is here."""
+        """The head is here; begin to wait for the end of the body, whether or not anybody reads it."""
+        self._is_in_head, self._n_head_bytes = False, 0
         self._stop_waiting()
+        self._patience = self.loop.call_later(BODY_SECONDS, self.transport.close)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """All of the request is here."""
+        self._n_head_bytes = 0
+        self._stop_waiting()
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

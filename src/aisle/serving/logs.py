@@ -11,11 +11,13 @@ import re
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aisle.serving.metrics import Metrics
@@ -74,9 +76,11 @@ class RequestLog:
     The id comes from ``X-Request-ID`` where that is well-formed; it goes back in the same header.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, on_fault: Callable[[Request, Exception], Response]) -> None:
+        """``on_fault`` makes the answer to a request whose route failed."""
         self._app = app
         self._metrics = metrics
+        self._on_fault = on_fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and write down how it ended."""
@@ -86,11 +90,12 @@ class RequestLog:
         request_id = _given_id(scope) or uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         start = time.perf_counter()
-        status = 499  # the caller hung up before there was an answer
+        status, has_begun = 499, False  # the caller hung up before there was an answer
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
@@ -99,9 +104,10 @@ class RequestLog:
             await self._app(scope, receive, noted)
         except ClientDisconnect:
             pass  # nobody is there to be answered
-        except Exception:
-            status = 500  # answered by what surrounds us
-            raise
+        except Exception as error:
+            if has_begun:  # nothing better can be said any more than to break off
+                raise
+            await self._on_fault(Request(scope), error)(scope, receive, noted)
         finally:
             seconds = time.perf_counter() - start
             route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)

@@ -135,11 +135,10 @@ def refusal_of(refusal: Refusal) -> dict[str, Any]:
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Let every error that leaves a route become a problem document."""
+    """Let what routes raise on purpose become problem documents; ``fault_response`` is for the rest."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(AisleError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_fault)
 
 
 async def _on_problem(request: Request, problem: Exception) -> Response:
@@ -171,7 +170,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return problem_response(request, Problem(kind, str(error.detail), headers=headers))
 
 
-async def _on_fault(request: Request, error: Exception) -> Response:
+def fault_response(request: Request, error: Exception) -> Response:
+    """The answer to a request whose route failed; the trace goes to the log."""
     log.error("%s %s failed", request.method, _route_of(request), exc_info=error)
     return problem_response(request, Problem(INTERNAL, "the request could not be answered; the server's log says why"))
 
