@@ -89,11 +89,11 @@ class PairCounts:
         places, partners, counts = entries_of(self.pairs, item_rows)
         new_places, new_partners, new_counts = entries_of(self.recent, item_rows)
         if not len(new_places):  # nothing new since the fit, by far the usual case
-            return places, partners, counts.astype(np.float64)
+            return places, partners, counts
         n = len(self.singles)
         keys = np.concatenate([places * n + partners, new_places * n + new_partners])
         unique, position = np.unique(keys, return_inverse=True)
-        summed = np.bincount(position, np.concatenate([counts, new_counts]), minlength=len(unique))
+        summed = np.bincount(position, np.concatenate([counts, new_counts]), minlength=len(unique)).astype(np.float64)
         return unique // n, unique % n, summed
 
     def plus(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 def entries_of(
     matrix: sp.csr_matrix, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Place in ``rows`` (k,), column and value of every entry of these rows; rows beyond the matrix have none.
 
     Cost O(entries of those rows).
@@ -19,4 +19,8 @@ def entries_of(
     length = stop - start
     before = np.cumsum(length) - length
     position = np.arange(int(length.sum())) + np.repeat(start - before, length)
-    return np.repeat(inside, length), matrix.indices[position].astype(np.int64), matrix.data[position]
+    return (
+        np.repeat(inside, length),
+        matrix.indices[position].astype(np.int64),
+        matrix.data[position].astype(np.float64),
+    )

@@ -158,7 +158,9 @@ async def _one(request: Request, question: Question) -> Response:
     """The answer to one question, made together with others of its placement that wait."""
     serving = serving_of(request)
     asked = _worded(request, [question])[0]
-    answer = await serving.answering.ask(question.placement, partial(_answers, serving.shop, question.placement), asked)
+    answer: Answer = await serving.answering.ask(
+        question.placement, partial(_answers, serving.shop, question.placement), asked
+    )
     request.state.degraded = sorted(answer["degraded"])  # for the request's line in the log
     return json_response(answer)
 
