@@ -66,7 +66,7 @@ class LogShedding:
         try:
             is_shed = self._database.shed_log()
         except AisleError as error:
-            log.warning("the log keeps erased rows for now, it cannot be emptied: %s", error)
+            log.warning("the log keeps erased rows, it cannot be emptied: %s; it is tried again", error)
             return False
         if not is_shed:
             log.info("the log keeps erased rows until nobody reads an older state; emptying it is tried again")
