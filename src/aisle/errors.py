@@ -55,11 +55,15 @@ class UnavailableError(AisleError):
 
 
 class CorruptError(AisleError):
-    """A file of the shop is damaged. ``path`` names it; the message says how it is rebuilt."""
+    """A file of the shop is damaged. ``path`` names it; the message says how it is rebuilt.
 
-    def __init__(self, message: str, *, path: str | None = None) -> None:
+    ``may_pass``: it could not be read just now, and what it holds may be sound.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None, may_pass: bool = False) -> None:
         super().__init__(message)
         self.path = path
+        self.may_pass = may_pass
 
 
 class ContractError(AisleError):

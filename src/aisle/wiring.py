@@ -7,6 +7,7 @@ be asked stands in ``shop.py``.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,9 +35,22 @@ UNTRAINED_EVENTS = 200_000
 """And of at most this many events: every source reads all of them on opening."""
 REPLAYED_EVENTS = 100_000
 """A version trained before more events than this serves without them: taking these in takes some 3 seconds already."""
+TRY_AGAIN_SECONDS = 60.0
+"""After which a version that did not load is tried again, if the reason may pass, such as too many open files."""
+_NEVER = float("inf")
 NEVER_TRAINED = "never trained; run `aisle train SHOP`"
 
 log = logging.getLogger("aisle.shop")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A version that could not be brought in."""
+
+    version: str
+    why: str
+    try_again_at: float
+    """On the clock of ``time.monotonic``; for ever if the version itself is wrong."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +61,13 @@ class Live:
     follower: collect.Follower
     parts: Parts
     outbox: SlateOutbox
-    refused: dict[str, str] = field(default_factory=dict)
-    """Promoted versions that could not be brought in, by part; they are not tried again."""
+    refused: dict[str, Refused] = field(default_factory=dict)
+    """Promoted versions that could not be brought in, by part."""
+
+    def is_refused(self, name: str, promoted: str) -> bool:
+        """Whether a version could not be brought in and is not to be tried again yet."""
+        refused = self.refused.get(name)
+        return refused is not None and refused.version == promoted and time.monotonic() < refused.try_again_at
 
 
 def source_specs(folder: ShopFolder, settings: Settings, clock: Clock) -> dict[str, SourceSpec]:
@@ -165,11 +184,11 @@ def renew(specs: Iterable[SourceSpec], live: Live, records: RecordStore) -> None
     changed = [
         spec
         for spec in specs
-        if (promoted := spec.artifacts.promoted(spec.name)) is not None
-        and promoted not in (in_service.get(spec.name), live.refused.get(spec.name))
+        if (promoted := spec.artifacts.promoted(spec.name)) not in (None, in_service.get(spec.name))
+        and not live.is_refused(spec.name, promoted)
     ]
     for spec in changed:
-        log.info("%s was trained or rolled back elsewhere; its version is brought in", spec.name)
+        log.info("%s was trained or rolled back elsewhere, or did not load; its version is brought in", spec.name)
     if changed:
         bring_in(changed, live, records)
 
@@ -190,7 +209,8 @@ def bring_in_ranker(spec: RankerSpec, live: Live) -> None:
 def renew_ranker(spec: RankerSpec, live: Live) -> None:
     """Bring in a ranker that was promoted or rolled back by others."""
     promoted = spec.artifacts.promoted(spec.name)
-    if promoted not in (None, live.stages.lineup.versions.get(spec.name), live.refused.get(spec.name)):
+    in_service = live.stages.lineup.versions.get(spec.name)
+    if promoted not in (None, in_service) and not live.is_refused(spec.name, promoted):
         bring_in_ranker(spec, live)
 
 
@@ -237,7 +257,8 @@ def _made_ready(spec: SourceSpec, live: Live, records: RecordStore) -> collect.J
         trained = train.load(spec, live.parts, live.follower.seq)
     except (CorruptError, DataError) as error:
         # Statistics have no settings of their own: they follow the names of the sources, whatever these are now.
-        is_rebuilt = spec.implementation.is_index and (isinstance(error, CorruptError) or spec.name == STATISTICS)
+        is_wrong = not error.may_pass if isinstance(error, CorruptError) else spec.name == STATISTICS
+        is_rebuilt = spec.implementation.is_index and is_wrong
         if not is_rebuilt or spec.name in lineup.versions:
             raise
         log.warning("index %s cannot be used (%s); it is rebuilt from the shop's records", spec.name, error)
@@ -276,15 +297,23 @@ def _swap(lineup: Lineup, name: str, part: Any, version: str) -> None:
 def _refuse(live: Live, name: str, promoted: str | None, error: Exception) -> None:
     """Note why a version does not serve; the one that does answers on."""
     lineup = live.stages.lineup
-    why = _why(name, error)
+    earlier, why = live.refused.get(name), _why(name, error)
     if promoted is not None:
-        live.refused[name] = promoted
+        try_again_at = _NEVER if _is_lasting(error) else time.monotonic() + TRY_AGAIN_SECONDS
+        live.refused[name] = Refused(promoted, why, try_again_at)
+    is_told = earlier is not None and (earlier.version, earlier.why) == (promoted, why)
     serving = lineup.versions.get(name)
     if serving is None:
         lineup.withdraw(name, why)
     else:
-        log.warning("version %s of %s cannot be used: %s", promoted, name, why)
+        level = logging.INFO if is_told else logging.WARNING
+        log.log(level, "version %s of %s cannot be used: %s", promoted, name, why)
         lineup.note(name, f"version {promoted} cannot be used, version {serving} answers on: {why}")
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether it is the version that is wrong: its content, its kind, its settings. Anything else may pass."""
+    return isinstance(error, DataError) or (isinstance(error, CorruptError) and not error.may_pass)
 
 
 def _learns_from_events(name: str, part: LivePart | type[LivePart]) -> bool:

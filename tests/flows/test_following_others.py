@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from aisle import wiring
 from aisle.domain import Event, EventType, Item, ItemText
-from aisle.errors import UnavailableError
+from aisle.errors import CorruptError, UnavailableError
 from aisle.flows.collect import Following
 from aisle.shop import Shop
 from aisle.testing.tiny import HOUR_MS, NOW_MS
@@ -118,6 +119,28 @@ def test_a_damaged_new_version_leaves_the_old_one_in_service_and_is_named(follow
     following.train(["popular"])
     assert "popular" not in lineup.failures
     assert lineup.versions["popular"] > "000099"
+
+
+def test_a_version_that_could_not_be_read_for_a_moment_comes_in_later(following, monkeypatch):
+    monkeypatch.setattr(wiring, "TRY_AGAIN_SECONDS", 0.3)
+    lineup = following.live.stages.lineup
+    before = lineup.versions["popular"]
+    artifacts = following.specs["popular"].artifacts
+    read = artifacts.current
+
+    def fail(own, name):
+        if name == "popular":
+            raise CorruptError("weights.npz cannot be read (Too many open files)", may_pass=True)
+        return read(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(artifacts), "current", fail)
+        elsewhere(following, "shop.train(['popular'])")
+        assert eventually(lambda: "Too many open files" in lineup.failures.get("popular", ""))
+        assert lineup.versions["popular"] == before
+
+    assert eventually(lambda: lineup.versions["popular"] > before)
+    assert "popular" not in lineup.failures
 
 
 def test_a_user_erased_elsewhere_is_forgotten(following):

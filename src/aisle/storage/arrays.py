@@ -28,7 +28,9 @@ def read_arrays(folder: Path, *names: str) -> dict[str, NDArray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CorruptError(f"{path} cannot be read ({error}); rebuild it with `aisle train`", path=str(path)) from error
+        may_pass = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        why = f"{path} cannot be read ({error}); rebuild it with `aisle train`"
+        raise CorruptError(why, path=str(path), may_pass=may_pass) from error
 
 
 def sparse_arrays(name: str, matrix: sp.csr_matrix) -> dict[str, NDArray]:

@@ -215,7 +215,9 @@ class FolderArtifacts:
         path = self._folder / name / version / MANIFEST
         try:
             return Manifest(**orjson.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except (ValueError, TypeError) as error:
             raise _damaged(path, f"cannot be read ({type(error).__name__})") from error
 
     def _check(self, name: str, version: str) -> Manifest:
@@ -225,7 +227,7 @@ class FolderArtifacts:
             try:
                 found = _sha256(folder / path)
             except OSError as error:
-                raise _damaged(folder / path, f"cannot be read ({type(error).__name__})") from error
+                raise _unreadable(folder / path, error) from error
             if found != expected:
                 raise _damaged(folder / path, "does not have the content it was written with")
         return manifest
@@ -289,6 +291,18 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _unreadable(path: Path, error: OSError) -> CorruptError:
+    """A file that is not there is damage; whatever else keeps us from reading one may pass."""
+    if isinstance(error, FileNotFoundError):
+        return _damaged(path, "is missing")
+    return CorruptError(
+        f"{path} cannot be read ({error.strerror}); see the disk, its permissions and the number of open files. "
+        "If it stays so, run `aisle train` to make the model again",
+        path=str(path),
+        may_pass=True,
+    )
 
 
 def _damaged(path: Path, what: str) -> CorruptError:

@@ -144,6 +144,29 @@ def test_a_damaged_version_is_told_when_opened(tmp_path: Path, damage: str) -> N
     assert caught.value.path.startswith(str(folder))
 
 
+def test_a_file_that_cannot_be_read_just_now_is_not_called_damaged_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifacts = store(tmp_path)
+    write(artifacts, "one")
+    artifacts.promote("linear")
+
+    def fail(path: Path) -> str:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("aisle.storage.artifacts._sha256", fail)
+        with pytest.raises(CorruptError, match="Too many open files") as caught:
+            artifacts.current("linear")
+    assert caught.value.may_pass
+    assert content(artifacts) == "one"
+
+    (tmp_path / "linear" / "000001" / "weights.npz").unlink()
+    with pytest.raises(CorruptError, match="is missing") as caught:
+        artifacts.current("linear")
+    assert not caught.value.may_pass
+
+
 def test_a_damaged_version_is_not_promoted(tmp_path: Path) -> None:
     artifacts = store(tmp_path)
     write(artifacts, "one")
