@@ -240,6 +240,12 @@ def test_an_event_twice_in_one_body_is_stored_once_and_counted_as_known(own_http
     assert counted in own_http.get("/metrics").text
 
 
+def test_lists_in_foreign_events_have_their_limit_too(http):
+    event = {"event_name": "view_item_list", "event_timestamp": 1_774_800_000_000_000, "user_pseudo_id": "u"}
+    told = problem(http.post("/v1/events", json={**event, "items": [0] * 100_001}), 422)
+    assert told["field"] == "items"
+
+
 def test_a_small_body_of_another_system_is_read_beside_the_event_loop(own_http, monkeypatch):
     threads = []
     real = filling.accept_records

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from aisle import wire
 from aisle.contracts import Appended
 from aisle.domain import DocumentTable, Event, EventTable, ItemTable, Refusal, UserTable
-from aisle.ingest import accept_records
+from aisle.ingest import accept_records, adapter
 from aisle.ingest.cleaning import AnyTable, CleaningConfig
 from aisle.serving import acceptance
 from aisle.serving.answers import json_response, written_of
@@ -35,6 +35,8 @@ router = APIRouter(prefix="/v1", tags=["Filling"])
 
 FEW_ROWS = 20
 """So many events are handed on as they are; a table of their own would cost more than reading them."""
+MOST_LISTED = 100_000
+"""Items in the lists of a body's foreign events: each becomes an event, however short it is written."""
 NOTHING = Appended(0, 0)
 
 
@@ -251,6 +253,11 @@ def _foreign(records: Sequence[Any], forms: Mapping[str, str | None], form: str,
         what = f"format is {form!r}, but no record has a key of that form: {', '.join(signs_of(form))}"
         raise Problem(INVALID, what, field="format")
     rows = [record if isinstance(record, Mapping) else {} for record in records]
+    listed = adapter(mapping).explode
+    n_listed = sum(len(given) for row in rows if listed and isinstance(given := row.get(listed), list))
+    if n_listed > MOST_LISTED:
+        what = f"{n_listed} items in the `{listed}` of the records; allowed are {MOST_LISTED} in one request"
+        raise Problem(INVALID, what, field=listed)
     accepted = accept_records(rows, mapping, clock=lambda: now_ms, config=_cleaning(shop))
     return Read(accepted.table, accepted.refusals, accepted.n_left_out, accepted.n_duplicate)
 
