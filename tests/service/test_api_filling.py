@@ -1,3 +1,4 @@
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from aisle.domain import Event
 from aisle.ingest import accept_records
 from aisle.ingest.cleaning import CleaningConfig
 from aisle.serving import acceptance
+from aisle.serving.routes import filling
 from aisle.testing import tiny_shop
 from tests.service.tiny_server import problem
 
@@ -182,6 +184,79 @@ def test_events_of_other_systems_are_taken_as_they_are(own_http, body, types):
     rows = own_http.get("/v1/events", params={"user_id": "ga-1"}).json()["rows"]
     assert [row["type"] for row in rows] == types
     assert "kettle" in {row["item_id"] for row in rows}
+
+
+TIMELESS = [
+    {name: value for name, value in event.items() if name not in ("eventTime", "Timestamp", "event_timestamp")}
+    for event in (RETAIL, GORSE, GA4_EXPORT)
+]
+
+
+@pytest.mark.parametrize("body", TIMELESS, ids=["google retail", "gorse", "ga4 row"])
+def test_events_of_other_systems_that_say_no_time_happen_when_they_come_in(own_http, body):
+    clock = own_http.app.state.serving.shop.clock
+    now_ms = clock()
+    told = []
+    for hour in range(2):
+        own_http.app.state.serving.shop.clock = lambda hour=hour: now_ms + 3_600_000 * hour
+        told.append(own_http.post("/v1/events", json=body, headers={"idempotency-key": "once"}).json())
+
+    rows = own_http.get("/v1/events", params={"user_id": "ga-1"}).json()["rows"]
+    assert {row["time_ms"] for row in rows} == {now_ms}
+    assert [(one["n_new"], one["n_duplicate"]) for one in told] == [(len(rows), 0), (0, len(rows))]
+
+
+def test_a_measurement_body_keeps_its_session_and_the_list_it_names(own_http):
+    params = {
+        "session_id": 17,
+        "item_list_id": "related",
+        "item_list_name": "Related",
+        "items": [{"item_id": "kettle"}],
+    }
+    named = {**params, "items": [{"item_id": "teapot", "item_list_id": "its-own"}], "ga_session_id": "18"}
+    events = [{"name": "select_item", "params": given} for given in (params, named)]
+
+    own_http.post("/v1/events", json={"client_id": "ga-1", "events": events})
+
+    rows = own_http.get("/v1/events", params={"user_id": "ga-1"}).json()["rows"]
+    told = {row["item_id"]: (row["session_id"], row["placement"]) for row in rows}
+    assert told == {"kettle": ("17", "related"), "teapot": ("18", "its-own")}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [VIEW, VIEW],
+        [{**VIEW, "event_id": f"e-{n // 2}"} for n in range(2)],
+        {"client_id": "dora", "events": 2 * [{"name": "view_item", "params": {"items": [{"item_id": "boots"}]}}]},
+    ],
+    ids=["without ids", "with ids", "ga4"],
+)
+def test_an_event_twice_in_one_body_is_stored_once_and_counted_as_known(own_http, body):
+    told = own_http.post("/v1/events", json=body).json()
+
+    assert (told["n_new"], told["n_duplicate"]) == (1, 1)
+    counted = 'aisle_events_total{outcome="duplicate"} 1.0'
+    assert counted in own_http.get("/metrics").text
+
+
+def test_lists_in_foreign_events_have_their_limit_too(http):
+    event = {"event_name": "view_item_list", "event_timestamp": 1_774_800_000_000_000, "user_pseudo_id": "u"}
+    told = problem(http.post("/v1/events", json={**event, "items": [0] * 100_001}), 422)
+    assert told["field"] == "items"
+
+
+def test_a_small_body_of_another_system_is_read_beside_the_event_loop(own_http, monkeypatch):
+    threads = []
+    real = filling.accept_records
+
+    def noted(*args, **kwargs):
+        threads.append(threading.current_thread().name)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(filling, "accept_records", noted)
+    assert own_http.post("/v1/events", json=GORSE).json()["n_new"] == 1
+    assert [name.partition("_")[0] for name in threads] == ["working"]
 
 
 def test_a_form_may_be_named_and_a_wrong_one_is_refused(own_http):

@@ -1,6 +1,7 @@
 """The OpenAPI document: as it was agreed, true, and readable."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -9,7 +10,10 @@ import pytest
 from aisle import wire
 from aisle.domain import EVENT_TYPES, ItemKind
 from aisle.flows.search import MAX_QUERY_CHARACTERS
+from aisle.serving.keys import Keys
+from aisle.storage.keys import SqlKeys
 from aisle.wire.values import EventName, Kind
+from tests.service.tiny_server import in_process
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
 
@@ -43,9 +47,28 @@ def test_every_route_says_what_it_does_who_may_use_it_and_what_may_happen(docume
         assert described["x-role"] in ("read", "write", "admin"), name
         assert {"401", "403", "429", "500", "503"} <= described["responses"].keys(), name
         if "requestBody" in described:
-            assert {"400", "413", "415", "422"} <= described["responses"].keys(), name
+            assert {"400", "408", "413", "415", "422"} <= described["responses"].keys(), name
         if "{" in name and not name.startswith("POST"):
             assert "404" in described["responses"], name
+
+
+def test_the_document_names_how_long_a_body_may_be_and_every_way_to_show_a_key(document, trained_folder, tmp_path):
+    told = {path: methods["post"]["requestBody"]["description"] for path, methods in document["paths"].items()
+            if "requestBody" in methods.get("post", {})}  # fmt: skip
+    assert "65536 bytes" in told["/v1/search"]
+    assert "1048576 bytes" in told["/v1/search/batch"]
+    assert "serving.max_body_bytes" in told["/v1/events"]
+    assert document["components"]["schemas"]["SearchBatch"]["properties"]["asks"]["maxItems"] == 200
+
+    records = SqlKeys.open(shutil.copy(trained_folder / "shop.db", tmp_path / "keys.db"))
+    with in_process(trained_folder, tmp_path / "shop", keys=Keys(records)) as client:
+        keyed = client.get("/openapi.json").json()
+    records.close()
+    ways = keyed["components"]["securitySchemes"]
+    assert {(way["type"], way.get("scheme") or way["name"]) for way in ways.values()} == {
+        ("http", "bearer"), ("apiKey", "X-API-Key"), ("http", "basic"),
+    }  # fmt: skip
+    assert keyed["paths"]["/v1/search"]["post"]["security"] == [{way: ["read"]} for way in ways]
 
 
 def test_every_reference_leads_to_a_record_with_words_and_every_sent_record_has_examples(document):

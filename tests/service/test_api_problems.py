@@ -8,6 +8,7 @@ import pytest
 
 from aisle import wire
 from aisle.errors import ConfigError, CorruptError, NotReadyError, PrivacyRefusal, UnavailableError
+from aisle.serving import acceptance
 from aisle.serving.answering import Answering
 from tests.service.tiny_server import in_process, problem
 
@@ -37,7 +38,7 @@ NASTY = [
         ("POST", "/v1/search", b"{", 400, "unreadable"),
         ("POST", "/v1/search", b'{"query": "\xff"}', 400, "unreadable"),
         ("POST", "/v1/search", b'{"query": "\\ud800"}', 400, "unreadable"),
-        ("POST", "/v1/search", b"[" * 100_000, 400, "unreadable"),
+        ("POST", "/v1/search", b"[" * 60_000, 400, "unreadable"),
         ("POST", "/v1/search", b'{"query": ' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001, 400, "unreadable"),
         ("POST", "/v1/search", b'{"query": "a", "size": NaN}', 422, "invalid"),
         ("POST", "/v1/search", b'{"query": "a", "size": 1e400}', 422, "invalid"),
@@ -86,6 +87,57 @@ def test_a_wrong_method_names_the_right_ones(http):
 def test_a_body_of_another_kind_is_refused(http, media):
     for path in ("/v1/search", "/v1/events", "/v1/items"):
         problem(http.post(path, content=b'{"query": "tea"}', headers={"content-type": media}), 415)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+def test_a_body_that_was_packed_is_refused_by_the_name_of_its_encoding(http, encoding):
+    for path in ("/v1/search", "/v1/events", "/v1/items"):
+        told = problem(http.post(path, content=b"\x1f\x8b", headers={"content-encoding": encoding}), 415)
+        assert encoding in told["detail"]
+    assert http.post("/v1/search", json={"query": "tea"}, headers={"content-encoding": "identity"}).status_code == 200
+
+
+def many(n, text):
+    return ",".join(text % number for number in range(n))
+
+
+LONG_ASK = f'{{"query": "a", "filters": {{"excluded_item_ids": [{many(300, chr(34) + "item-%d" + chr(34))}]}}}}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("search", '{"query": "a", ' + many(8_000, '"x%d": 1') + "}", 413),
+        ("search", '{"query": "a", ' + many(5_000, '"x%d": 1') + "}", 422),
+        ("search/batch", '{"asks": [{"query": "a", ' + many(90_000, '"x%d": 1') + "}]}", 413),
+        ("search/batch", '{"asks": [{"query": "a", ' + many(50_000, '"x%d": 1') + "}]}", 422),
+        ("recommend/batch", '{"asks": [' + many(201, '{"user_id": "u%d"}') + "]}", 422),
+        ("training", '{"names": [' + many(10_000, '"n%d"') + "]}", 413),
+        ("events", '{"user_id": "u", ' + many(50_000, '"x%d": 1') + "}", 422),
+        ("items", '{"item_id": "i", "texts": [' + many(50_000, "%d") + "]}", 422),
+        ("users", "[" + many(1_000, '{"user_id": " %d", "gender": 1, "region": 2, "language": 3}') + "]", 422),
+    ],
+)
+def test_very_many_mistakes_are_not_written_out_one_by_one(http, monkeypatch, path, body, status):
+    written = []
+    monkeypatch.setattr(acceptance, "dotted", lambda where: written.append(where) or "")
+
+    response = http.post(f"/v1/{path}", content=body)
+    told = problem(response, status)
+
+    assert len(written) <= 1_100
+    assert len(response.content) < 300_000
+    if status == 413:
+        assert any(allowed in told["detail"] for allowed in ("65536 are allowed", "1048576 are allowed"))
+        in_parts = (body[at : at + 10_000].encode() for at in range(0, len(body), 10_000))
+        problem(http.post(f"/v1/{path}", content=in_parts), 413)
+
+
+def test_a_long_question_is_read_beside_the_event_loop_and_answered_alike(http):
+    assert http.post("/v1/search", content=LONG_ASK).status_code == 200
+    batch = '{"asks": [' + ",".join([LONG_ASK] * 20) + "]}"
+    assert len(http.post("/v1/search/batch", content=batch).json()["answers"]) == 20
+    problem(http.post("/v1/search", content=LONG_ASK[:-1]), 400)
 
 
 @pytest.mark.parametrize("media", ["application/json; charset=utf-8", "application/vnd.shop+json", None])

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from aisle.errors import UnavailableError
 from aisle.serving.gate import Guard, role_of
-from aisle.serving.keys import FRESH_SECONDS, ROLES, Keys, add_key
+from aisle.serving.keys import BELIEVED_SECONDS, FRESH_SECONDS, ROLES, Keys, add_key
 from aisle.serving.logs import JsonLines
 from aisle.serving.metrics import Metrics
 from aisle.settings import ServingConfig
@@ -169,6 +169,24 @@ def test_a_revoked_key_is_refused_within_a_second(keyed) -> None:
     records.revoke(tokens["read"].split("_")[1], 1)
     watch.now += FRESH_SECONDS
     problem(client.get(asked, headers=_bearer(tokens["read"])), 401)
+
+
+def test_keys_that_cannot_be_read_are_believed_for_half_a_minute_only(keyed, monkeypatch) -> None:
+    client, tokens, records, watch = keyed
+    asked = "/v1/suggest?prefix=ke"
+
+    def fail() -> None:
+        raise UnavailableError("the database is locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(records, "read", fail)
+        watch.now += BELIEVED_SECONDS - 0.1
+        assert client.get(asked, headers=_bearer(tokens["read"])).status_code == 200
+        watch.now += 0.2
+        problem(client.get(asked, headers=_bearer(tokens["read"])), 503)
+        problem(client.get(asked, headers=_bearer("garbage")), 503)
+    watch.now += FRESH_SECONDS
+    assert client.get(asked, headers=_bearer(tokens["read"])).status_code == 200
 
 
 def test_what_one_caller_names_a_request_says_nothing_of_another_callers(keyed) -> None:

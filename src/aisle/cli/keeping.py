@@ -16,7 +16,7 @@ def rollback(
 ) -> None:
     """Put the version of a source that served before into service again.
 
-    For a model that turned out worse. Other processes that have the shop open must open it again.
+    For a model that turned out worse. Processes that serve the shop follow within a second or two.
 
     Example: aisle rollback myshop linear
     """

@@ -25,6 +25,8 @@ class Accepted:
     table: AnyTable
     refusals: tuple[Refusal, ...]
     n_left_out: int = 0
+    n_duplicate: int = 0
+    """Rows that say again what another row says."""
 
 
 def accept_records(
@@ -50,4 +52,4 @@ def accept_records(
     drawn, n_left_out = draw(raw.frame, mapping)
     cleaned = clean(drawn, mapping, config, clock())
     refused = pl.concat([raw.refused, cleaned.refused])
-    return Accepted(cleaned.table, tuple(as_refusals(source, refused)), n_left_out)
+    return Accepted(cleaned.table, tuple(as_refusals(source, refused)), n_left_out, cleaned.n_duplicate)

@@ -28,7 +28,7 @@ from aisle.ingest.parsing import (
     whole_numbers,
 )
 from aisle.ingest.refused import ROW, no_refusals, refuse_where
-from aisle.ingest.targets import TABLES, Reading
+from aisle.ingest.targets import REQUIRED, TABLES, Reading
 from aisle.ingest.texts import clean_blocks, clean_ids, clean_lines, is_formula, languages
 from aisle.settings import Config
 
@@ -100,8 +100,10 @@ def clean(drawn: pl.DataFrame, mapping: TableMapping, config: CleaningConfig, no
     n = drawn.height
     columns = _Columns(drawn, {}, pl.Series([False]).new_from_index(0, n), [])
     fields = mapping.fields()
+    required = {name for names in REQUIRED[mapping.table] for name in names}
     for name in drawn.columns:
-        if name == ROW:
+        # A column without a value is as one that the mapping does not make; to read it costs as much as any other.
+        if name == ROW or (drawn[name].null_count() == n and name.partition(".")[0] not in required):
             continue
         if name == SPREAD or name.startswith(ATTRIBUTE):
             columns.read[name] = _attribute_values(drawn[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def known_adapters() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in _ADAPTERS.iterdir() if entry.name.endswith(".toml"))
 
 
+@cache
 def adapter(name: str) -> TableMapping:
     """The ready mapping ``name``. Raises ``ConfigError`` listing the known ones."""
     if name not in known_adapters():

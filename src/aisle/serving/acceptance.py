@@ -6,7 +6,7 @@ Google Retail, Gorse) go through the same mappings as files of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -29,13 +29,17 @@ from aisle.errors import DataError
 from aisle.ingest.cleaning import CleaningConfig
 from aisle.ingest.refused import shown
 from aisle.ingest.texts import clean_blocks, clean_lines, is_formula, languages
-from aisle.serving.reading import dotted
+from aisle.serving.reading import MOST_DETAILS, dotted
 from aisle.wire.values import Asked
 
 Body = TypeVar("Body", bound=Asked)
 Row = TypeVar("Row")
 
 SOURCE = "request"
+MOST_FIELDS = 100
+"""No record has more; one that has is refused without looking at each."""
+MOST_TOLD = 1_000
+"""Refusals told with what is wrong; those after them only say which row."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,13 @@ def accept(given: Sequence[Any], kind: type[Body], build: Callable[[Body, Wordin
     refusals: list[Refusal] = []
     bodies: list[tuple[int, Body]] = []
     for number, row in enumerate(given, start=1):
+        if isinstance(row, Mapping) and len(row) > MOST_FIELDS:
+            refusals.append(Refusal(SOURCE, number, "", f"{len(row)} fields", f"at most {MOST_FIELDS} fields"))
+            continue
         try:
             bodies.append((number, kind.model_validate(row)))
         except ValidationError as error:
-            refusals += _refused(number, error)
+            refusals += _refused(number, error, is_told=len(refusals) < MOST_TOLD)
     wording = Wording()
     built, refused = _build(bodies, build, wording)
     if wording.clean():
@@ -143,7 +150,10 @@ def _build(
     return built, refused
 
 
-def _refused(number: int, error: ValidationError) -> list[Refusal]:
+def _refused(number: int, error: ValidationError, *, is_told: bool) -> list[Refusal]:
+    n_wrong = error.error_count()
+    if not is_told or n_wrong > MOST_DETAILS:  # writing them out would take longer than all the rest
+        return [Refusal(SOURCE, number, "", f"{n_wrong} mistakes", "a record as /openapi.json describes it")]
     return [
         Refusal(
             SOURCE,

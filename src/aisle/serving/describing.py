@@ -23,11 +23,13 @@ from aisle.serving.problems import (
     MEDIA_TYPE,
     TOO_LARGE,
     TOO_MANY,
+    TOO_SLOW,
     UNAUTHORISED,
     UNAVAILABLE,
     UNREADABLE,
     Kind,
 )
+from aisle.wire.values import Body
 
 Role = Literal["read", "write", "admin"]
 """Which keys may use a route; each includes the ones before it."""
@@ -35,7 +37,7 @@ Role = Literal["read", "write", "admin"]
 REFERENCE = "#/components/schemas/{model}"
 ALWAYS = (UNAUTHORISED, FORBIDDEN, TOO_MANY, INTERNAL, UNAVAILABLE)
 """What may happen on any route."""
-OF_BODIES = (UNREADABLE, TOO_LARGE, MEDIA, INVALID)
+OF_BODIES = (UNREADABLE, TOO_SLOW, TOO_LARGE, MEDIA, INVALID)
 """And on any that reads a body."""
 
 
@@ -44,7 +46,7 @@ def operation(
     answer: type[BaseModel],
     *,
     role: Role,
-    body: type[BaseModel] | None = None,
+    body: type[Body] | None = None,
     body_schema: Mapping[str, Any] | None = None,
     query: type[BaseModel] | None = None,
     path: Mapping[str, str] | None = None,
@@ -73,7 +75,12 @@ def operation(
     kinds = [*ALWAYS, *problems]
     schema = body_schema or (_reference(body) if body else None)
     if schema is not None:
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        most = f"{body.most_bytes} bytes" if body else "what the setting `serving.max_body_bytes` says"
+        extra["requestBody"] = {
+            "description": f"At most {most}, without a `Content-Encoding`.",
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
         kinds += OF_BODIES
     elif query:
         kinds.append(INVALID)
@@ -99,11 +106,17 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
         components["schemas"] = _schemas()
         if app.state.serving.keys is not None:
             components["securitySchemes"] = {
-                "key": {"type": "http", "scheme": "bearer", "description": "A key made by `aisle keys add`."}
+                "key": {"type": "http", "scheme": "bearer", "description": "A key made by `aisle keys add`."},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
+                "password": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "For browsers: any name, and the key as the password.",
+                },
             }
             for described in _operations(document):
                 if "x-role" in described:
-                    described["security"] = [{"key": [described["x-role"]]}]
+                    described["security"] = [{way: [described["x-role"]]} for way in components["securitySchemes"]]
         app.openapi_schema = document
     return app.openapi_schema
 

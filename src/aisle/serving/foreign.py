@@ -6,6 +6,7 @@ Enters: parsed JSON. Leaves: records and the name of the ready mapping that read
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 EVENT_FORMS: Mapping[str, str | None] = {
@@ -40,6 +41,15 @@ _ENVELOPES: Sequence[tuple[str, ...]] = (
     ("products",),
 )
 """Where Google Retail's import requests keep their records."""
+_TIMES: Mapping[str, Sequence[str]] = {
+    "ga4": ("event_timestamp",),
+    "google-retail": ("eventTime",),
+    "gorse": ("Timestamp", "time_stamp", "timestamp"),
+}
+"""Where an event of a form says when it happened."""
+_FROM_PARAMS = ("currency", "search_term", "ga_session_id", "session_id", "item_list_id", "item_list_name")
+"""Parameters of a Measurement Protocol event that our mapping reads."""
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def records_in(document: Any, now_ms: int) -> list[Any]:
@@ -65,6 +75,20 @@ def form_of(records: Sequence[Any], forms: Mapping[str, str | None]) -> str:
                 if key in record and form in forms:
                     return form
     return "aisle"
+
+
+def timed(records: Sequence[Any], form: str, now_ms: int) -> list[Any]:
+    """Events of other systems; those that do not say when they happened, happened at ``now_ms``, UTC milliseconds."""
+    names = _TIMES[form]
+    now = (
+        1_000 * now_ms if form == "ga4" else (_1970 + timedelta(milliseconds=now_ms)).isoformat(timespec="milliseconds")
+    )
+    return [
+        {**record, names[0]: now}
+        if isinstance(record, Mapping) and all(record.get(name) in (None, "") for name in names)
+        else record
+        for record in records
+    ]
 
 
 def signs_of(form: str) -> list[str]:
@@ -98,7 +122,7 @@ def _exported(document: Mapping[str, Any], event: Mapping[str, Any], now_ms: int
         "ecommerce": {"transaction_id": params.get("transaction_id")},
         "event_params": [
             {"key": name, "value": {"string_value": str(params[name])}}
-            for name in ("currency", "search_term", "ga_session_id", "session_id")
+            for name in _FROM_PARAMS
             if isinstance(params.get(name), str | int)
         ],
     }

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from starlette.datastructures import Headers
 
 from aisle.contracts import Clock
-from aisle.errors import AisleError, ConfigError, unknown_name
+from aisle.errors import AisleError, ConfigError, UnavailableError, unknown_name
 from aisle.storage.keys import KeyRecord, SqlKeys
 
 log = logging.getLogger("aisle.serving")
@@ -30,6 +30,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 FRESH_SECONDS = 1.0
 """How long a process believes what it read of the keys: a revoked key works no longer than that."""
+BELIEVED_SECONDS = 30.0
+"""The same while the keys cannot be read again; then nobody is let in, for a key may have been revoked meanwhile."""
 _PREFIX = "aisle"
 _NOBODY = bytes(32)
 
@@ -41,10 +43,14 @@ class Keys:
         self._records = records
         self._seconds = seconds
         self._known = {record.key_id: record for record in records.read()}
-        self._read_at = seconds()
+        self._tried_at = self._read_at = seconds()
 
     def holder(self, token: str) -> KeyRecord | None:
-        """The key that ``token`` is, unless it is unknown or revoked."""
+        """The key that ``token`` is, unless it is unknown or revoked.
+
+        Raises:
+            UnavailableError: the keys could not be read for ``BELIEVED_SECONDS``.
+        """
         self._refresh()
         key_id = key_id_of(token)
         record = self._known.get(key_id) if key_id else None
@@ -58,13 +64,16 @@ class Keys:
 
     def _refresh(self) -> None:
         now = self._seconds()
-        if now - self._read_at < FRESH_SECONDS:
-            return
-        self._read_at = now
-        try:
-            self._known = {record.key_id: record for record in self._records.read()}
-        except AisleError as error:
-            log.warning("the keys cannot be read again now; those known before count on: %s", error)
+        if now - self._tried_at >= FRESH_SECONDS:
+            self._tried_at = now
+            try:
+                self._known = {record.key_id: record for record in self._records.read()}
+                self._read_at = now
+            except AisleError as error:
+                what = "the keys cannot be read again now; those known before count for %g s in all: %s"
+                log.warning(what, BELIEVED_SECONDS, error)
+        if now - self._read_at >= BELIEVED_SECONDS:
+            raise UnavailableError("the keys cannot be read at this moment; try again in a moment")
 
 
 def add_key(records: SqlKeys, name: str, role: str, clock: Clock) -> tuple[str, KeyRecord]:

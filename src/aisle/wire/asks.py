@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -10,6 +10,7 @@ from aisle.wire.values import (
     MOST_ASKS,
     MOST_ITEMS,
     Asked,
+    Body,
     EventFormat,
     Id,
     ItemFormat,
@@ -25,6 +26,7 @@ from aisle.wire.values import (
 Count = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
 """``Size`` as a parameter, which is text."""
 Names = Annotated[tuple[Line, ...], Field(max_length=100)]
+MOST_BATCH_BYTES = 1_048_576
 
 
 class Filters(Asked):
@@ -65,7 +67,7 @@ class Context(Asked):
     """Where the user is, in the shop's own words."""
 
 
-class Ask(Asked):
+class Ask(Body):
     """What every question may say."""
 
     user_id: Id | None = None
@@ -127,21 +129,23 @@ class BasketAsk(Ask):
     """What is in the basket."""
 
 
-class SearchBatch(Asked):
+class SearchBatch(Body):
     """Several queries, answered together at a lower price than one by one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"asks": [{"query": "kettle"}, {"query": "雨伞"}]}]})
 
+    most_bytes: ClassVar[int] = MOST_BATCH_BYTES
     asks: Annotated[tuple[SearchAsk, ...], Field(min_length=1, max_length=MOST_ASKS)]
 
 
-class RecommendBatch(Asked):
+class RecommendBatch(Body):
     """Several lists, answered together at a lower price than one by one."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"asks": [{"user_id": "dora"}, {"placement": "popular", "size": 3}]}]}
     )
 
+    most_bytes: ClassVar[int] = MOST_BATCH_BYTES
     asks: Annotated[tuple[RecommendAsk, ...], Field(min_length=1, max_length=MOST_ASKS)]
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from aisle.wire.values import Asked, Name, Told
+from aisle.wire.values import Body, Name, Told
 
 
-class TrainingAsk(Asked):
+class TrainingAsk(Body):
     """What to train."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"names": ["linear", "popular"]}]})

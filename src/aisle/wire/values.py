@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MOST_ITEMS = 1_000
 """Items of one list, rows of one page."""
-MOST_ASKS = 1_000
-"""Questions of one batch."""
+MOST_ASKS = 200
+"""Questions of one batch: with reasons they are some ten seconds of work."""
 MOST_ROWS = 10_000
 """Records of one write."""
 LARGEST_MS = 4_102_444_800_000
@@ -22,6 +22,13 @@ class Asked(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+class Body(Asked):
+    """What a caller sends as the whole body of a request."""
+
+    most_bytes: ClassVar[int] = 65_536
+    """A longer body is not read."""
 
 
 class Told(BaseModel):

@@ -7,7 +7,7 @@ other records replace themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pydantic_core
@@ -18,25 +18,25 @@ from starlette.responses import Response
 from aisle import wire
 from aisle.contracts import Appended
 from aisle.domain import DocumentTable, Event, EventTable, ItemTable, Refusal, UserTable
-from aisle.ingest import accept_records
+from aisle.ingest import accept_records, adapter
 from aisle.ingest.cleaning import AnyTable, CleaningConfig
 from aisle.serving import acceptance
 from aisle.serving.answers import json_response, written_of
 from aisle.serving.context import serving_of
 from aisle.serving.describing import operation
-from aisle.serving.foreign import EVENT_FORMS, ITEM_FORMS, USER_FORMS, form_of, records_in, signs_of
+from aisle.serving.foreign import EVENT_FORMS, ITEM_FORMS, USER_FORMS, form_of, records_in, signs_of, timed
 from aisle.serving.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_SCHEMA, came_at
 from aisle.serving.problems import INVALID, KEY_REUSED, REFUSED, UNREADABLE, Problem
-from aisle.serving.reading import json_bytes, read_query
+from aisle.serving.reading import SMALL_BYTES, json_bytes, read_query
 from aisle.shop import Shop
 from aisle.wire.values import MOST_ROWS
 
 router = APIRouter(prefix="/v1", tags=["Filling"])
 
-SMALL_BYTES = 4_096
-"""A body up to this size is read at once; a larger one beside the event loop."""
 FEW_ROWS = 20
 """So many events are handed on as they are; a table of their own would cost more than reading them."""
+MOST_LISTED = 100_000
+"""Items in the lists of a body's foreign events: each becomes an event, however short it is written."""
 NOTHING = Appended(0, 0)
 
 
@@ -48,6 +48,8 @@ class Read:
     """A table, or a few events as they are."""
     refusals: Sequence[Refusal]
     n_left_out: int = 0
+    n_duplicate: int = 0
+    """Events that say again what another of the same body says."""
 
 
 def _one_or_many(name: str) -> dict[str, Any]:
@@ -84,14 +86,18 @@ async def add_events(request: Request) -> Response:
     query = read_query(request, wire.EventForm)
     body = await json_bytes(request)
     now_ms = await came_at(request, body, query.format)
+    read = None
     if len(body) <= SMALL_BYTES:
-        read = _read_events(body, query.format, serving.shop, now_ms)
-    else:
+        records, form = _recognised(body, query.format, EVENT_FORMS, now_ms)
+        if form == "aisle":  # a mapping takes some ten milliseconds however little there is to read
+            read = _own_events(records, serving.shop, now_ms)
+    if read is None:
         read = await serving.answering.run_aside(_read_events, body, query.format, serving.shop, now_ms)
     appended = NOTHING
     if len(read.table):
         assert isinstance(read.table, EventTable | Sequence)
         appended = await serving.intake.add(read.table)
+    appended = replace(appended, n_duplicate=appended.n_duplicate + read.n_duplicate)
     serving.metrics.took_in("new", appended.n_new)
     serving.metrics.took_in("duplicate", appended.n_duplicate)
     serving.metrics.took_in("refused", len({refusal.row for refusal in read.refusals}))
@@ -166,19 +172,25 @@ def _written(read: Read, appended: Appended) -> Response:
     if read.refusals and not len(read.table):
         first = read.refusals[0]
         n_rows = len({refusal.row for refusal in read.refusals})
-        detail = f"{first.field}: {first.value!r} in row {first.row}; allowed is {first.allowed}"
+        where = f"{first.field}: " if first.field else ""
+        detail = f"{where}{first.value!r} in row {first.row}; allowed is {first.allowed}"
         more = f" ({n_rows} rows were refused)" if n_rows > 1 else ""
         raise Problem(REFUSED, detail + more, field=first.field, row=first.row, refusals=read.refusals[:1_000])
     return json_response(written_of(appended, read.refusals[:1_000], read.n_left_out))
 
 
 def _read_events(body: bytes, form: str, shop: Shop, now_ms: int) -> Read:
-    def own(records: list[Any]) -> Read:
-        accepted = acceptance.accept(records, wire.Event, acceptance.events(now_ms, _cleaning(shop)))
-        distinct = list(dict.fromkeys(accepted.rows))
-        return Read(distinct if len(distinct) <= FEW_ROWS else EventTable.from_rows(distinct), accepted.refusals)
+    records, found = _recognised(body, form, EVENT_FORMS, now_ms)
+    if found == "aisle":
+        return _own_events(records, shop, now_ms)
+    return _foreign(timed(records, found, now_ms), EVENT_FORMS, found, shop, now_ms)
 
-    return _own_or_foreign(body, form, EVENT_FORMS, shop, now_ms, own)
+
+def _own_events(records: Sequence[Any], shop: Shop, now_ms: int) -> Read:
+    accepted = acceptance.accept(records, wire.Event, acceptance.events(now_ms, _cleaning(shop)))
+    distinct = list(dict.fromkeys(accepted.rows))
+    table = distinct if len(distinct) <= FEW_ROWS else EventTable.from_rows(distinct)
+    return Read(table, accepted.refusals, n_duplicate=len(accepted.rows) - len(distinct))
 
 
 def _read_items(body: bytes, form: str, shop: Shop, now_ms: int) -> Read:
@@ -212,9 +224,14 @@ def _own_or_foreign(
     own: Callable[[list[Any]], Read],
 ) -> Read:
     """Records in our form read by ``own``, those of other systems by their mapping in ``forms``."""
-    records = _records(body, now_ms)
-    found = form_of(records, forms) if form == "auto" else form
+    records, found = _recognised(body, form, forms, now_ms)
     return own(records) if found == "aisle" else _foreign(records, forms, found, shop, now_ms)
+
+
+def _recognised(body: bytes, form: str, forms: Mapping[str, str | None], now_ms: int) -> tuple[list[Any], str]:
+    """The records of a body, and the form they are in."""
+    records = _records(body, now_ms)
+    return records, form_of(records, forms) if form == "auto" else form
 
 
 def _records(body: bytes, now_ms: int) -> list[Any]:
@@ -236,8 +253,13 @@ def _foreign(records: Sequence[Any], forms: Mapping[str, str | None], form: str,
         what = f"format is {form!r}, but no record has a key of that form: {', '.join(signs_of(form))}"
         raise Problem(INVALID, what, field="format")
     rows = [record if isinstance(record, Mapping) else {} for record in records]
+    listed = adapter(mapping).explode
+    n_listed = sum(len(given) for row in rows if listed and isinstance(given := row.get(listed), list))
+    if n_listed > MOST_LISTED:
+        what = f"{n_listed} items in the `{listed}` of the records; allowed are {MOST_LISTED} in one request"
+        raise Problem(INVALID, what, field=listed)
     accepted = accept_records(rows, mapping, clock=lambda: now_ms, config=_cleaning(shop))
-    return Read(accepted.table, accepted.refusals, accepted.n_left_out)
+    return Read(accepted.table, accepted.refusals, accepted.n_left_out, accepted.n_duplicate)
 
 
 def _cleaning(shop: Shop) -> CleaningConfig:
