@@ -95,30 +95,6 @@ class LinearModel:
     bias: float
     weights: Floats
 
-    @classmethod
-    def fit(
-        cls,
-        design: Design,
-        table: Float32,
-        log_examined: Floats,
-        labels: NDArray[np.bool_],
-        importance: Floats,
-        ridge: float,
-    ) -> LinearModel:
-        """Minimise the log loss plus ``ridge / 2 * |weights|^2`` by L-BFGS.
-
-        Args:
-            design: makes columns of features.
-            table: (n, n_columns) float32, its columns.
-            log_examined: (n,) log-probability that a row was looked at; 0 for certainly.
-            labels: (n,) what happened.
-            importance: (n,) weight of each row.
-            ridge: in units of rows: as strong as that many rows against each weight.
-        """
-        nothing = np.empty((len(table), 0), dtype=np.float32)
-        solution, _ = minimise(table, nothing, log_examined, labels, importance, ridge)
-        return cls(design, float(solution[0]), solution[1:])
-
     def log_odds(self, values: Float32) -> Floats:
         """By who looks. (n,)"""
         return self.bias + self.design.columns(values) @ self.weights
@@ -150,20 +126,23 @@ class LinearModel:
 
 
 def minimise(
-    table: Float32,
-    places: Float32,
-    log_examined: Floats,
-    labels: NDArray[np.bool_],
-    importance: Floats,
-    ridge: float,
+    table: Float32, places: Float32, labels: NDArray[np.bool_], importance: Floats, ridge: float
 ) -> tuple[Floats, Floats]:
-    """Bias and weights (1 + n_columns,), and how fast examination falls along each column of ``places`` (k,), >= 0.
+    """The least log loss plus ``ridge / 2 * |weights|^2``, by L-BFGS.
 
-    The log-probability of looking is ``log_examined - places @ fall``. Cost O(n x (n_columns + k)) a step, about a
-    hundred steps.
+    Args:
+        table: (n, n_columns) float32, the columns of a design.
+        places: (n, k) float32, never negative; a row is looked at with log-probability ``-places @ fall``.
+        labels: (n,) what happened.
+        importance: (n,) weight of each row.
+        ridge: in units of rows: as strong as that many rows against each weight.
+
+    Returns:
+        Bias and weights (1 + n_columns,); ``fall`` (k,), never negative. Cost O(n x (n_columns + k)) a step, about a
+        hundred steps.
     """
-    total, clicks = importance.sum(), labels.astype(np.float64)
-    mean = float(importance @ clicks / total)
+    total, happened = importance.sum(), labels.astype(np.float64)
+    mean = float(importance @ happened / total)
     n = 1 + table.shape[1]
     start = np.zeros(n + places.shape[1])
     start[0] = np.log(max(mean, 1e-6) / max(1.0 - mean, 1e-6))
@@ -175,9 +154,9 @@ def minimise(
         for begin in range(0, len(table), _AT_ONCE):
             part = slice(begin, begin + _AT_ONCE)
             odds = solution[0] + (table[part] @ weights).astype(np.float64)
-            looked = log_examined[part] - (places[part] @ fall).astype(np.float64)
-            value += float(importance[part] @ losses(odds, looked, clicks[part]))
-            by_odds, by_looked = (importance[part] * one for one in slopes(odds, looked, clicks[part]))
+            looked = -(places[part] @ fall).astype(np.float64)
+            value += float(importance[part] @ losses(odds, looked, happened[part]))
+            by_odds, by_looked = (importance[part] * one for one in slopes(odds, looked, happened[part]))
             slope[0] += by_odds.sum()
             slope[1:n] += by_odds.astype(np.float32) @ table[part]
             slope[n:] -= by_looked.astype(np.float32) @ places[part]

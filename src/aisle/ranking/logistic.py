@@ -60,32 +60,19 @@ class ClickAndPurchase:
         names, values, clicked = examples.features.names, examples.features.values, examples.is_click
         weight = importance(examples, config)
         design, of_clicked = Design.of(names, values), Design.of(names, values[clicked])
-        table = design.columns(values)
-        examination = examined(table, examples, weight, ridge)
-        looked = examination.log_examined(examples.slots, placement_codes(examples))
-        bought, surely = examples.is_purchase[clicked], np.zeros(int(clicked.sum()))  # who has clicked has looked
+        codes = placement_codes(examples)
+        placements = frequent_placements(codes)
+        places = position_columns(examples.slots, codes, placements)
+        solution, fall = minimise(design.columns(values), places, clicked, weight, ridge)
+        bought = examples.is_purchase[clicked]
+        nowhere = np.empty((len(bought), 0), dtype=np.float32)  # who has clicked no longer sees the place
+        of_purchase, _ = minimise(of_clicked.columns(values[clicked]), nowhere, bought, weight[clicked], purchase_ridge)
         return cls(
             names,
-            LinearModel.fit(design, table, looked, clicked, weight, ridge),
-            LinearModel.fit(
-                of_clicked, of_clicked.columns(values[clicked]), surely, bought, weight[clicked], purchase_ridge
-            ),
-            examination,
+            LinearModel(design, float(solution[0]), solution[1:]),
+            LinearModel(of_clicked, float(of_purchase[0]), of_purchase[1:]),
+            Examination(placements, fall),
         )
-
-    def log_examined(self, examples: Examples) -> Floats:
-        """Log-probability that each example was looked at. (n,)"""
-        return self.examination.log_examined(examples.slots, placement_codes(examples))
-
-
-def examined(table: Float32Array, examples: Examples, weight: Floats, ridge: float) -> Examination:
-    """How much each place is looked at: learned beside what the items' columns say, then put right by chance."""
-    codes = placement_codes(examples)
-    placements = frequent_placements(codes)
-    places = position_columns(examples.slots, codes, placements)
-    solution, fall = minimise(table, places, np.zeros(len(examples)), examples.is_click, weight, ridge)
-    log_odds = solution[0] + table @ solution[1:]
-    return Examination(placements, fall).told_by_chance(examples, log_odds)
 
 
 class LogisticRanker:
@@ -109,7 +96,8 @@ class LogisticRanker:
         earlier, later = earlier_and_later(examples, config.calibration_share)
         first = ClickAndPurchase.fit(earlier, config, config.ridge, config.purchase_ridge)
         values, clicked = later.features.aligned(first.names), later.is_click
-        looked, codes, chosen = first.log_examined(later), placement_codes(later), to_calibrate(later)
+        codes, chosen = placement_codes(later), to_calibrate(later)
+        looked = first.examination.log_examined(later.slots, codes)
         click, purchase = first.click.log_odds(values), first.purchase.log_odds(values[clicked])
         calibrations = (
             PlacementCalibration.fit(click[chosen], looked[chosen], clicked[chosen], codes[chosen]),
