@@ -65,7 +65,7 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
     """
     data_seq = records.counts()["seq"]
     parts.progress("ranker: gather lists", 0, 4)
-    examples, lists_of = gather(records)
+    examples, lists_of = gather(records, parts.clock())
     earlier, later = earlier_and_later(examples, HELD_OUT_SHARE)
     parts.progress("ranker: fit on earlier lists", 1, 4)
     candidate = spec.implementation.fit(spec.name, earlier, spec.config, parts)
@@ -90,7 +90,7 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
     return TrainedRanker(written[draft.version], read_back, verdict)
 
 
-def gather(records: RecordStore) -> tuple[Examples, dict[str, float]]:
+def gather(records: RecordStore, now_ms: int) -> tuple[Examples, dict[str, float]]:
     """The latest lists that were shown and what came of them; and how many lists of each placement, where enough."""
     slates: list[Slate] = []
     seq = records.seq_before_slates(MAX_LISTS)
@@ -102,7 +102,7 @@ def gather(records: RecordStore) -> tuple[Examples, dict[str, float]]:
     # More may have been written meanwhile.
     slates = slates[-MAX_LISTS:]
     responses = ResponseRows.of(records.read_slate_events(records.seq_before_slates(MAX_LISTS + _WRITTEN_LATE)))
-    examples = assemble(slates, responses)
+    examples = assemble(slates, responses, responses.known_until(now_ms))
     _, first = np.unique(examples.lists, return_index=True)
     codes = placement_codes(examples)[first]
     n_lists = {name: int((codes == code_of(name)).sum()) for name in {slate.placement for slate in slates}}

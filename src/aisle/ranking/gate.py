@@ -72,12 +72,12 @@ def judge(
     metrics = {
         "n_held_out_lists": float(len(np.unique(later.lists))),
         "n_held_out_clicks": float(clicks.sum()),
-        "n_held_out_purchases": float(later.is_purchase.sum()),
         "log_loss": float(losses(clicks, predicted).mean()),
         "base_log_loss": float(losses(clicks, base).mean()),
         **numbers("log_loss_gain", gain),
         "click_auc": auc(clicks, predicted),
-        "purchase_auc": auc(later.is_purchase, np.clip(purchase * looked, 0.0, 1.0)),
+        "purchase_auc": auc(later.is_purchase, np.clip(purchase * looked * later.purchase_known, 0.0, 1.0)),
+        **purchase_figures(later, first, purchase),
         "order_gain": float(np.nanmean(own_order)) if len(own_order) else float("nan"),
         "fused_order_gain": float(np.nanmean(fused_order)) if len(fused_order) else float("nan"),
         **numbers("order_gain_over_fused", order),
@@ -99,6 +99,18 @@ def calibration_errors(later: Examples, predicted: Floats, placements: Sequence[
         f"{CALIBRATION_OF}{name}": calibration_error(later.is_click[here], predicted[here])
         for name, here in at.items()
         if here.any()
+    }
+
+
+def purchase_figures(later: Examples, first: Floats, purchase: Floats) -> dict[str, float]:
+    """Purchases after the clicks that were, and those expected of them by now, as metrics."""
+    clicked = later.is_click
+    by_now = np.clip(purchase[clicked] / np.maximum(first[clicked], 1e-9), 0.0, 1.0) * later.purchase_known[clicked]
+    bought = later.is_purchase[clicked]
+    return {
+        "n_held_out_purchases": float(bought.sum()),
+        "n_expected_purchases": float(by_now.sum()),
+        "purchase_calibration_error": calibration_error(bought, by_now),
     }
 
 

@@ -24,6 +24,7 @@ from aisle.ranking.learning import (
     expected,
     importance,
     in_one_table,
+    log_purchase_known,
     require_enough,
     to_calibrate,
 )
@@ -63,12 +64,12 @@ class ClickAndPurchase:
         table = design.columns(values)
         examination = examined(table, examples, weight, ridge)
         looked = examination.log_examined(examples.slots, placement_codes(examples))
-        bought, surely = examples.is_purchase[clicked], np.zeros(int(clicked.sum()))  # who has clicked has looked
+        bought, known = examples.is_purchase[clicked], log_purchase_known(examples)[clicked]
         return cls(
             names,
             LinearModel.fit(design, table, looked, clicked, weight, ridge),
             LinearModel.fit(
-                of_clicked, of_clicked.columns(values[clicked]), surely, bought, weight[clicked], purchase_ridge
+                of_clicked, of_clicked.columns(values[clicked]), known, bought, weight[clicked], purchase_ridge
             ),
             examination,
         )
@@ -113,7 +114,7 @@ class LogisticRanker:
         click, purchase = first.click.log_odds(values), first.purchase.log_odds(values[clicked])
         calibrations = (
             PlacementCalibration.fit(click[chosen], looked[chosen], clicked[chosen], codes[chosen]),
-            Calibration.fit(purchase, np.zeros(len(purchase)), later.is_purchase[clicked]),
+            Calibration.fit(purchase, log_purchase_known(later)[clicked], later.is_purchase[clicked]),
         )
         models = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
         return cls(name, models, calibrations, parts)

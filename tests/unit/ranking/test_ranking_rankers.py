@@ -11,11 +11,13 @@ from aisle.errors import CorruptError, NotReadyError
 from aisle.evaluation.probability_metrics import calibration_error
 from aisle.ranking.boosted_trees import BoostedTrees, BoostedTreesConfig
 from aisle.ranking.calibration import Calibration, PlacementCalibration
+from aisle.ranking.delays import chance_known
 from aisle.ranking.features import code_of
 from aisle.ranking.gate import judge
 from aisle.ranking.learning import earlier_and_later
 from aisle.ranking.logistic import LogisticConfig, LogisticRanker
 
+DAY_MS = 86_400_000
 NAMES = ("worth", "price", "fused", "context.placement")
 RANKERS = [(LogisticRanker, LogisticConfig()), (BoostedTrees, BoostedTreesConfig(max_trees=60))]
 by_ranker = pytest.mark.parametrize(("implementation", "config"), RANKERS, ids=["logistic", "boosted_trees"])
@@ -38,9 +40,8 @@ def biased(n_lists=3_000, n_slots=8, seed=0, *, is_random=False):
     is_click = rng.random(len(slots)) < first * (1.0 + slots) ** -0.9
     is_purchase = is_click & (rng.random(len(slots)) < chance(-values[:, 1] - 1.0))
     lists = np.repeat(np.arange(n_lists), n_slots)
-    return Examples(
-        Features(NAMES, values), lists, slots, lists * 1_000, np.ones(len(lists), np.float32), is_click, is_purchase
-    ), first
+    surely = np.ones(len(lists), np.float32)
+    return Examples(Features(NAMES, values), lists, slots, lists * 1_000, surely, is_click, is_purchase, surely), first
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,29 @@ def test_what_keeps_from_buying_is_learned_from_clicks_only(fitted, implementati
 
 
 @by_ranker
+def test_what_is_not_bought_yet_is_not_taken_for_never(parts, implementation, config):
+    """21 days of lists; purchases take 2 days on average, so that half of those in the latest lists are to come."""
+    examples, _ = biased(6_000, seed=5)
+    rng = np.random.default_rng(11)
+    ages = ((6_000 - examples.lists) * 21 * DAY_MS // 6_000).astype(np.int64)
+    delays = rng.exponential(2 * DAY_MS, size=len(ages)).astype(np.int64)
+    bought = examples.is_purchase & (delays <= 7 * DAY_MS)
+    until_now = bought & (delays <= ages)
+    log = replace(
+        examples,
+        is_purchase=until_now,
+        purchase_known=chance_known(delays[until_now], ages[until_now], ages).astype(np.float32),
+    )
+    clicked = examples.is_click
+    latest = clicked & (ages < 4 * DAY_MS)
+    assert until_now[latest].mean() < 0.75 * bought[latest].mean()
+
+    outcomes = predicted(implementation.fit("ranker", log, config, parts), examples.features.values[clicked]).values
+
+    assert (outcomes[:, 1] / outcomes[:, 0]).mean() == pytest.approx(bought[clicked].mean(), rel=0.07)
+
+
+@by_ranker
 def test_what_moved_a_prediction_is_told(fitted, implementation, config):
     values = np.zeros((3, 4), np.float32)
     values[1, 0], values[2, 0] = 1.0, -1.0
@@ -150,6 +174,9 @@ def test_a_ranker_that_learned_something_passes_its_gate(parts, implementation, 
     assert verdict.metrics["passed"] == 1.0
     assert verdict.metrics["order_gain"] > verdict.metrics["fused_order_gain"]
     assert verdict.metrics["n_held_out_lists"] == 600
+    bought = verdict.metrics["n_held_out_purchases"]
+    assert verdict.metrics["n_expected_purchases"] == pytest.approx(bought, rel=0.3)
+    assert verdict.metrics["purchase_calibration_error"] < 0.1
 
 
 def test_the_gate_tells_the_calibration_error_of_each_placement(parts):
