@@ -140,7 +140,7 @@ def compare(
     judged = Judged(visited, users, visited.queries(users, rng), rng)
     parts = visited.shop.live.parts
     in_service = visited.shop.live.stages.lineup.in_service.ranker
-    examples, _ = gather(visited.shop.records)
+    examples, _ = gather(visited.shop.records, visited.clock.now_ms)
     logistic = LogisticRanker.fit("logistic", examples, LogisticConfig(), parts)
     rankers: dict[str, Predict | None] = {"boosted_trees": in_service, "logistic": logistic, "fused": None}
     found: dict[str, Values] = {}

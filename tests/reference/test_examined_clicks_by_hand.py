@@ -69,6 +69,7 @@ def shown(propensities: np.ndarray, clicks: np.ndarray) -> Examples:
         propensities.ravel().astype(np.float32),
         clicks.ravel(),
         np.zeros(clicks.size, np.bool_),
+        np.ones(clicks.size, np.float32),
     )
 
 
@@ -82,7 +83,7 @@ def test_what_chance_brought_takes_no_turn_of_the_policy() -> None:
     assert lists.tolist() != sorted(lists)
     mixed = Examples(
         examples.features.at(shuffled), lists, slots, lists, examples.propensities[shuffled],
-        examples.is_click[shuffled], examples.is_purchase[shuffled],
+        examples.is_click[shuffled], examples.is_purchase[shuffled], examples.purchase_known[shuffled],
     )  # fmt: skip
     assert turns(mixed).tolist() == turns(examples)[shuffled].tolist()
 

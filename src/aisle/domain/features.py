@@ -48,7 +48,9 @@ class Examples:
 
     ``lists`` (n,) int64 numbers the slate of each row, ``slots`` (n,) int64 its 0-based place, ``times_ms`` (n,) int64
     when it was shown, ``propensities`` (n,) float32 the chance that the policy put this item there, ``is_click`` and
-    ``is_purchase`` (n,) bool what followed; a purchase counts as a click.
+    ``is_purchase`` (n,) bool what followed; a purchase counts as a click. ``purchase_known`` (n,) float32 in (0, 1] is
+    the chance that a purchase, if there is to be one, would be known by now. ``has_impressions``: pages told which
+    lists were shown; where they do not, only lists with a click are here, and click rates mean nothing.
     """
 
     features: Features
@@ -58,10 +60,12 @@ class Examples:
     propensities: NDArray[np.float32]
     is_click: NDArray[np.bool_]
     is_purchase: NDArray[np.bool_]
+    purchase_known: NDArray[np.float32]
+    has_impressions: bool = True
 
     def __post_init__(self) -> None:
         columns = (self.lists, self.slots, self.times_ms, self.propensities, self.is_click, self.is_purchase)
-        if any(len(column) != len(self.features) for column in columns):
+        if any(len(column) != len(self.features) for column in (*columns, self.purchase_known)):
             raise DataError(f"examples need {len(self.features)} rows in every column")
         if (self.is_purchase & ~self.is_click).any():
             raise DataError("an example is bought without being clicked; count the purchase as a click")
@@ -79,4 +83,6 @@ class Examples:
             self.propensities[wanted],
             self.is_click[wanted],
             self.is_purchase[wanted],
+            self.purchase_known[wanted],
+            self.has_impressions,
         )

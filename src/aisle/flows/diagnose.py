@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from aisle.contracts import RecordStore
+from aisle.contracts import Manifest, RecordStore
 from aisle.errors import CorruptError
-from aisle.flows.rank_training import RankerSpec
+from aisle.flows.rank_training import NOT_CALIBRATED, RankerSpec, has_impressions, not_ranked
 from aisle.flows.train import SourceSpec
 from aisle.ranking.gate import PASSED
 
@@ -139,11 +139,23 @@ def on_ranker(spec: RankerSpec, failure: str | None) -> list[Finding]:
     versions = spec.artifacts.versions(spec.name)
     if promoted is not None and failure is None:
         findings.append(Finding(Level.OK, f"ranker serves, version {promoted}"))
+        findings += [what for one in versions if one.version == promoted for what in on_ranker_in_service(one)]
     elif promoted is None:
         findings.append(Finding(Level.OK, "no ranker answers yet: lists follow the sources' scores"))
     if versions and not versions[-1].metrics.get(PASSED, 0.0):
         what = f"ranker {versions[-1].version}, the newest, did not pass its gate and does not answer"
         findings.append(Finding(Level.ADVICE, what, again))
+    return findings
+
+
+def on_ranker_in_service(manifest: Manifest) -> list[Finding]:
+    """Where does it leave the order alone, and can its probabilities be believed?"""
+    findings = [
+        Finding(Level.OK, f"ranker {manifest.version} leaves {name} in the fused order: {why}")
+        for name, why in not_ranked(manifest).items()
+    ]
+    if not has_impressions(manifest):
+        findings.append(Finding(Level.ADVICE, f"ranker {manifest.version}: {NOT_CALIBRATED}"))
     return findings
 
 

@@ -27,6 +27,7 @@ from aisle.ranking.learning import (
     expected,
     importance,
     in_one_table,
+    log_purchase_known,
     require_enough,
     to_calibrate,
 )
@@ -82,7 +83,10 @@ class Trees:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows to learn one outcome from: features, what is known without trees, log P(looked at), labels, weights."""
+    """Rows to learn one outcome from: features, what is known without trees, log P(it could show), labels, weights.
+
+    A click can show where somebody looks, a purchase where there was time for it.
+    """
 
     values: NDArray[np.float32]
     start: Floats
@@ -210,11 +214,12 @@ def labelled(
 ) -> tuple[Labelled, Labelled]:
     """Rows to learn clicks from, and purchases after a click, on top of ``linear``."""
     values, clicked = examples.features.aligned(linear.names), examples.is_click
-    weight, surely = importance(examples, config), np.zeros(int(clicked.sum()))  # who has clicked has looked
-    looked, bought = examination.log_examined(examples.slots, placement_codes(examples)), examples.is_purchase[clicked]
+    weight = importance(examples, config)
+    looked = examination.log_examined(examples.slots, placement_codes(examples))
+    bought, known = examples.is_purchase[clicked], log_purchase_known(examples)[clicked]
     return (
         Labelled(values, linear.click.log_odds(values), looked, clicked, weight),
-        Labelled(values[clicked], linear.purchase.log_odds(values[clicked]), surely, bought, weight[clicked]),
+        Labelled(values[clicked], linear.purchase.log_odds(values[clicked]), known, bought, weight[clicked]),
     )
 
 

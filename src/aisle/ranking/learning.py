@@ -56,6 +56,11 @@ def importance(examples: Examples, config: LearningConfig) -> Floats:
     return np.minimum(1.0 / examples.propensities.astype(np.float64), config.max_weight)
 
 
+def log_purchase_known(examples: Examples) -> Floats:
+    """Log-probability that a purchase would be known by now, which is to purchases what a look is to clicks. (n,)"""
+    return np.log(examples.purchase_known.astype(np.float64))
+
+
 ENOUGH_CLICKS = 100
 """Clicks in the first slot from which on probabilities are made honest there; with fewer, in all slots together."""
 

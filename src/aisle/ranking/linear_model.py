@@ -126,13 +126,14 @@ class LinearModel:
 
 
 def minimise(
-    table: Float32, places: Float32, labels: NDArray[np.bool_], importance: Floats, ridge: float
+    table: Float32, places: Float32, log_known: Floats, labels: NDArray[np.bool_], importance: Floats, ridge: float
 ) -> tuple[Floats, Floats]:
     """The least log loss plus ``ridge / 2 * |weights|^2``, by L-BFGS.
 
     Args:
         table: (n, n_columns) float32, the columns of a design.
-        places: (n, k) float32, never negative; a row is looked at with log-probability ``-places @ fall``.
+        places: (n, k) float32, never negative; a row is looked at with log-probability ``log_known - places @ fall``.
+        log_known: (n,) log-probability that what will happen is known already; 0 for certainly.
         labels: (n,) what happened.
         importance: (n,) weight of each row.
         ridge: in units of rows: as strong as that many rows against each weight.
@@ -154,7 +155,7 @@ def minimise(
         for begin in range(0, len(table), _AT_ONCE):
             part = slice(begin, begin + _AT_ONCE)
             odds = solution[0] + (table[part] @ weights).astype(np.float64)
-            looked = -(places[part] @ fall).astype(np.float64)
+            looked = log_known[part] - (places[part] @ fall).astype(np.float64)
             value += float(importance[part] @ losses(odds, looked, happened[part]))
             by_odds, by_looked = (importance[part] * one for one in slopes(odds, looked, happened[part]))
             slope[0] += by_odds.sum()

@@ -24,6 +24,7 @@ from aisle.ranking.learning import (
     expected,
     importance,
     in_one_table,
+    log_purchase_known,
     require_enough,
     to_calibrate,
 )
@@ -63,10 +64,12 @@ class ClickAndPurchase:
         codes = placement_codes(examples)
         placements = frequent_placements(codes)
         places = position_columns(examples.slots, codes, placements)
-        solution, fall = minimise(design.columns(values), places, clicked, weight, ridge)
-        bought = examples.is_purchase[clicked]
+        surely = np.zeros(len(examples))
+        solution, fall = minimise(design.columns(values), places, surely, clicked, weight, ridge)
+        bought, known = examples.is_purchase[clicked], log_purchase_known(examples)[clicked]
         nowhere = np.empty((len(bought), 0), dtype=np.float32)  # who has clicked no longer sees the place
-        of_purchase, _ = minimise(of_clicked.columns(values[clicked]), nowhere, bought, weight[clicked], purchase_ridge)
+        columns = of_clicked.columns(values[clicked])
+        of_purchase, _ = minimise(columns, nowhere, known, bought, weight[clicked], purchase_ridge)
         return cls(
             names,
             LinearModel(design, float(solution[0]), solution[1:]),
@@ -101,7 +104,7 @@ class LogisticRanker:
         click, purchase = first.click.log_odds(values), first.purchase.log_odds(values[clicked])
         calibrations = (
             PlacementCalibration.fit(click[chosen], looked[chosen], clicked[chosen], codes[chosen]),
-            Calibration.fit(purchase, np.zeros(len(purchase)), later.is_purchase[clicked]),
+            Calibration.fit(purchase, log_purchase_known(later)[clicked], later.is_purchase[clicked]),
         )
         models = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
         return cls(name, models, calibrations, parts)

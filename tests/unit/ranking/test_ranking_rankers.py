@@ -11,11 +11,13 @@ from aisle.errors import CorruptError, NotReadyError
 from aisle.evaluation.probability_metrics import calibration_error
 from aisle.ranking.boosted_trees import BoostedTrees, BoostedTreesConfig
 from aisle.ranking.calibration import Calibration, PlacementCalibration
+from aisle.ranking.delays import chance_known
 from aisle.ranking.features import code_of
-from aisle.ranking.gate import judge
+from aisle.ranking.gate import InService, is_worse_in, judge
 from aisle.ranking.learning import earlier_and_later
 from aisle.ranking.logistic import LogisticConfig, LogisticRanker
 
+DAY_MS = 86_400_000
 NAMES = ("worth", "price", "fused", "context.placement")
 RANKERS = [(LogisticRanker, LogisticConfig()), (BoostedTrees, BoostedTreesConfig(max_trees=60))]
 by_ranker = pytest.mark.parametrize(("implementation", "config"), RANKERS, ids=["logistic", "boosted_trees"])
@@ -38,9 +40,8 @@ def biased(n_lists=3_000, n_slots=8, seed=0, *, is_random=False):
     is_click = rng.random(len(slots)) < first * (1.0 + slots) ** -0.9
     is_purchase = is_click & (rng.random(len(slots)) < chance(-values[:, 1] - 1.0))
     lists = np.repeat(np.arange(n_lists), n_slots)
-    return Examples(
-        Features(NAMES, values), lists, slots, lists * 1_000, np.ones(len(lists), np.float32), is_click, is_purchase
-    ), first
+    surely = np.ones(len(lists), np.float32)
+    return Examples(Features(NAMES, values), lists, slots, lists * 1_000, surely, is_click, is_purchase, surely), first
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,29 @@ def test_what_keeps_from_buying_is_learned_from_clicks_only(fitted, implementati
 
 
 @by_ranker
+def test_what_is_not_bought_yet_is_not_taken_for_never(parts, implementation, config):
+    """21 days of lists; purchases take 2 days on average, so that half of those in the latest lists are to come."""
+    examples, _ = biased(6_000, seed=5)
+    rng = np.random.default_rng(11)
+    ages = ((6_000 - examples.lists) * 21 * DAY_MS // 6_000).astype(np.int64)
+    delays = rng.exponential(2 * DAY_MS, size=len(ages)).astype(np.int64)
+    bought = examples.is_purchase & (delays <= 7 * DAY_MS)
+    until_now = bought & (delays <= ages)
+    log = replace(
+        examples,
+        is_purchase=until_now,
+        purchase_known=chance_known(delays[until_now], ages[until_now], ages).astype(np.float32),
+    )
+    clicked = examples.is_click
+    latest = clicked & (ages < 4 * DAY_MS)
+    assert until_now[latest].mean() < 0.75 * bought[latest].mean()
+
+    outcomes = predicted(implementation.fit("ranker", log, config, parts), examples.features.values[clicked]).values
+
+    assert (outcomes[:, 1] / outcomes[:, 0]).mean() == pytest.approx(bought[clicked].mean(), rel=0.07)
+
+
+@by_ranker
 def test_what_moved_a_prediction_is_told(fitted, implementation, config):
     values = np.zeros((3, 4), np.float32)
     values[1, 0], values[2, 0] = 1.0, -1.0
@@ -150,6 +174,9 @@ def test_a_ranker_that_learned_something_passes_its_gate(parts, implementation, 
     assert verdict.metrics["passed"] == 1.0
     assert verdict.metrics["order_gain"] > verdict.metrics["fused_order_gain"]
     assert verdict.metrics["n_held_out_lists"] == 600
+    bought = verdict.metrics["n_held_out_purchases"]
+    assert verdict.metrics["n_expected_purchases"] == pytest.approx(bought, rel=0.3)
+    assert verdict.metrics["purchase_calibration_error"] < 0.1
 
 
 def test_the_gate_tells_the_calibration_error_of_each_placement(parts):
@@ -165,6 +192,87 @@ def test_the_gate_tells_the_calibration_error_of_each_placement(parts):
     assert 0.0 < metrics["calibration_error.search"] < 0.03
     assert metrics["calibration_error.search"] != metrics["calibration_error"]
     assert "calibration_error.nowhere" not in metrics
+
+
+def two_placements(n_lists=3_000):
+    """Four of five lists as ``biased``; in the others, similar-items, ``worth`` keeps from clicking."""
+    examples, _ = biased(n_lists)
+    values, here = examples.features.values.copy(), examples.lists % 5 == 0
+    values[:, 3] = np.where(here, code_of("similar-items"), code_of("home"))
+    attracted = chance(1.2 * values[:, 2] - 1.2 * values[:, 0] - 1.0) * (1.0 + examples.slots) ** -0.9
+    is_click = np.where(here, np.random.default_rng(3).random(len(here)) < attracted, examples.is_click)
+    return replace(
+        examples,
+        features=Features(NAMES, values),
+        is_click=is_click,
+        is_purchase=examples.is_purchase & is_click,
+    )
+
+
+def test_the_gate_tells_where_the_fused_order_is_better(parts):
+    earlier, later = earlier_and_later(two_placements(), 0.2)
+    ranker = LogisticRanker.fit("r", earlier, LogisticConfig(), parts)
+
+    verdict = judge(ranker, earlier, later, np.random.default_rng(0), ["home", "similar-items", "nowhere"])
+
+    assert verdict.metrics["order_gain_over_fused_low"] > 0.0
+    assert verdict.metrics["order_gain_over_fused_high.similar-items"] < 0.0
+    assert [name for name in ("home", "similar-items", "nowhere") if is_worse_in(name, verdict.metrics)] == [
+        "similar-items"
+    ]
+
+
+def judged_beside(service, parts, seen_until_ms=float("inf")):
+    """The gate of a ranker that has learned little, beside the one in service."""
+    examples, _ = biased()
+    home = np.full((len(examples), 1), code_of("home"), np.float32)
+    values = np.concatenate([examples.features.values[:, :3], home], axis=1)
+    earlier, later = earlier_and_later(replace(examples, features=Features(NAMES, values)), 0.2)
+    little = LogisticRanker.fit("r", earlier, LogisticConfig(ridge=300.0), parts)
+    beside = InService(service(earlier, later, little), frozenset({"home"}), seen_until_ms)
+    return judge(little, earlier, later, np.random.default_rng(0), ["home"], beside)
+
+
+class Remembering:
+    """Knows what was clicked in lists it has seen, and speaks as another of those it has not."""
+
+    def __init__(self, seen, other):
+        self._clicked = dict(zip((row.tobytes() for row in seen.features.values), seen.is_click, strict=True))
+        self._other = other
+
+    def predict(self, requests, candidates, features):
+        (outcomes,) = self._other.predict(requests, candidates, features)
+        values = outcomes.values.copy()
+        for row, known in enumerate(features[0].values):
+            if known.tobytes() in self._clicked:
+                values[row, 0] = 0.8 if self._clicked[known.tobytes()] else 0.05
+        return [replace(outcomes, values=values)]
+
+
+def test_one_that_is_clearly_worse_than_the_one_in_service_does_not_pass(parts):
+    verdict = judged_beside(lambda earlier, later, little: Remembering(later, little), parts)
+
+    assert verdict.metrics["order_gain_over_fused_low"] > 0.0
+    assert verdict.metrics["order_gain_over_service_high"] < 0.0
+    assert not verdict.is_passed
+    assert all("the version in service is clearly better" in what for what in verdict.shortcomings)
+
+
+def test_one_as_good_as_the_one_in_service_passes(parts):
+    verdict = judged_beside(lambda earlier, later, little: little, parts)
+
+    assert verdict.is_passed
+    assert verdict.metrics["order_gain_over_service"] == 0.0
+
+
+def test_the_one_in_service_gains_nothing_by_lists_it_has_learned_from(parts):
+    seen_until_ms = 2_750_000  # of the later lists, 2,400 to 2,999 and one a second, 249 are newer
+
+    def service(earlier, later, little):
+        return Remembering(later.where(later.times_ms <= seen_until_ms), little)
+
+    assert judged_beside(service, parts, seen_until_ms).is_passed
+    assert not judged_beside(service, parts).is_passed
 
 
 def test_a_ranker_of_noise_does_not_pass(parts):

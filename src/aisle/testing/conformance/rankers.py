@@ -97,6 +97,7 @@ def examples(n_lists: int = N_LISTS, seed: int = 1) -> Examples:
         np.ones(n, np.float32),
         is_click,
         is_purchase,
+        np.ones(n, np.float32),
     )
 
 
