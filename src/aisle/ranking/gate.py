@@ -33,7 +33,7 @@ ORDER_GAIN = "order_gain_over_fused"
 PLACEMENT_LEVEL = 0.8
 """Of those intervals: one wholly below 0 says with nine chances in ten that the fused order is better there."""
 LEAST_UNSEEN = 200
-"""With fewer later lists that the version in service has not learned from, it is judged on those it has as well."""
+"""With fewer later lists that the version in service has not learned from, nothing is compared with it."""
 ROWS_AT_ONCE = 10_000
 ANY_ROW = 0
 """Stands for whatever item it was: probabilities rest on features only."""
@@ -180,12 +180,12 @@ def gains_over(
 ) -> dict[str, Interval]:
     """By how much log loss and order are better than those of the version in service, each ranking where it does.
 
-    On lists that neither has learned from, where there are enough; else on all later ones, which favours the version in
-    service.
+    On lists that neither has learned from. Nothing where these are too few: on lists that it remembers, the version in
+    service would always win, and nothing could be trained anew from the same lists.
     """
     unseen = later.times_ms > service.seen_until_ms
     if len(np.unique(later.lists[unseen])) < LEAST_UNSEEN:
-        unseen = np.ones(len(later), dtype=np.bool_)
+        return {}
     judged, theirs = later.where(unseen), Said.by(service.ranker, earlier, later)
     ours, looked = losses(later.is_click, said.click), said.looked[unseen]
     return {

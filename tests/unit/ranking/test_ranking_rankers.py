@@ -222,7 +222,7 @@ def test_the_gate_tells_where_the_fused_order_is_better(parts):
     ]
 
 
-def judged_beside(service, parts, seen_until_ms=float("inf")):
+def judged_beside(service, parts, seen_until_ms=float("-inf")):
     """The gate of a ranker that has learned little, beside the one in service."""
     examples, _ = biased()
     home = np.full((len(examples), 1), code_of("home"), np.float32)
@@ -273,6 +273,13 @@ def test_the_one_in_service_gains_nothing_by_lists_it_has_learned_from(parts):
 
     assert judged_beside(service, parts, seen_until_ms).is_passed
     assert not judged_beside(service, parts).is_passed
+
+
+def test_nothing_is_compared_on_lists_that_the_one_in_service_remembers_all(parts):
+    verdict = judged_beside(lambda earlier, later, little: Remembering(later, little), parts, float("inf"))
+
+    assert verdict.is_passed
+    assert "order_gain_over_service" not in verdict.metrics
 
 
 def test_a_ranker_of_noise_does_not_pass(parts):
