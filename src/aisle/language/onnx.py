@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -73,17 +74,21 @@ class OnnxEncoder:
 
     @classmethod
     def from_config(cls, config: EncoderConfig, *, progress: Progress = silent) -> Self:
-        """The encoder that ``config`` names, exported first when this machine has not done so yet."""
+        """The encoder that ``config`` names, exported first when this machine has not done so yet.
+
+        Shops of one process share it: it holds nothing but the model. The latest few stay loaded.
+        """
         model = open_model_folder(config.model)
         fingerprint = f"onnx{_FORMAT}:{config.precision}:{model.digest[:32]}"
         folder = exported(model, config.precision, fingerprint, progress)
-        return cls(
-            folder,
-            fingerprint,
-            precision=config.precision,
-            batch_size=config.batch_size,
-            n_threads=config.n_threads,
-        )
+        return cls._shared(folder, fingerprint, config.precision, config.batch_size, config.n_threads)
+
+    @classmethod
+    @lru_cache(maxsize=4)
+    def _shared(
+        cls, folder: Path, fingerprint: str, precision: Literal["fp32", "int8"], batch_size: int, n_threads: int
+    ) -> Self:
+        return cls(folder, fingerprint, precision=precision, batch_size=batch_size, n_threads=n_threads)
 
     @property
     def fingerprint(self) -> str:
