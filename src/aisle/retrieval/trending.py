@@ -120,7 +120,7 @@ class Trending:
             self._counts = (fast.plus(rows, weights, times, n), slow.plus(rows, weights, times, n))
 
     def _dense_by_time(self, requests: Sequence[Request]) -> dict[int, NDArray[np.float64]]:
-        return {now_ms: self._dense(now_ms) for now_ms in dict.fromkeys(request.now_ms for request in requests)}
+        return {now_ms: self._dense(now_ms) for now_ms in {request.now_ms for request in requests}}
 
     def _dense(self, now_ms: int) -> NDArray[np.float64]:
         counts, latest = self._counts, self._latest

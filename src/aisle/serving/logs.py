@@ -103,7 +103,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, noted)
         except ClientDisconnect:
-            pass  # nobody is there to be answered
+            pass  # nobody is there to be answered; log and metrics hear of it below, as 499
         except Exception as error:
             if has_begun:  # nothing better can be said any more than to break off
                 raise

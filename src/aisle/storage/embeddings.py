@@ -40,7 +40,7 @@ class SqlEmbeddings:
         """
         database = Database(Path(path), busy_timeout_seconds, _REPAIR)
         try:
-            with database.translating(), database.writer() as connection, connection.begin():
+            with database.writing() as connection:
                 embeddings_metadata.create_all(connection)
             return cls(database)
         except BaseException:

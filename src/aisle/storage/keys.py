@@ -40,19 +40,17 @@ class SqlKeys:
 
     def append(self, record: KeyRecord) -> None:
         """Keep a new key."""
-        with self._database.translating():
-            connection = self._database.writer()
-            with connection, connection.begin():
-                connection.execute(
-                    insert(api_keys).values(
-                        key_id=record.key_id,
-                        name=record.name,
-                        roles=record.role,
-                        token_hash=record.token_hash,
-                        created_ms=record.created_ms,
-                        revoked_ms=record.revoked_ms,
-                    )
+        with self._database.writing() as connection:
+            connection.execute(
+                insert(api_keys).values(
+                    key_id=record.key_id,
+                    name=record.name,
+                    roles=record.role,
+                    token_hash=record.token_hash,
+                    created_ms=record.created_ms,
+                    revoked_ms=record.revoked_ms,
                 )
+            )
 
     def read(self) -> list[KeyRecord]:
         """Every key that was ever made, oldest first."""
@@ -66,10 +64,8 @@ class SqlKeys:
     def revoke(self, key_id: str, now_ms: int) -> bool:
         """Take a key back; False when there is none of that id, or it was taken back before."""
         of_key = (api_keys.c.key_id == key_id) & api_keys.c.revoked_ms.is_(None)
-        with self._database.translating():
-            connection = self._database.writer()
-            with connection, connection.begin():
-                return bool(connection.execute(update(api_keys).where(of_key).values(revoked_ms=now_ms)).rowcount)
+        with self._database.writing() as connection:
+            return bool(connection.execute(update(api_keys).where(of_key).values(revoked_ms=now_ms)).rowcount)
 
     def close(self) -> None:
         """Let go of the file."""

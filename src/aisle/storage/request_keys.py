@@ -49,14 +49,12 @@ class SqlRequestKeys:
             found = _found(connection, key_hash)
         if found is not None:
             return found
-        with self._database.translating():
-            connection = self._database.writer()
-            with connection, connection.begin():
-                found = _found(connection, key_hash)  # another worker may have been quicker
-                if found is not None:
-                    return found
-                row = {"key_hash": key_hash, "body_hash": body_hash, "time_ms": now_ms}
-                connection.execute(insert(request_keys).values(row))
+        with self._database.writing() as connection:
+            found = _found(connection, key_hash)  # another worker may have been quicker
+            if found is not None:
+                return found
+            row = {"key_hash": key_hash, "body_hash": body_hash, "time_ms": now_ms}
+            connection.execute(insert(request_keys).values(row))
         return FirstRequest(body_hash, now_ms)
 
     def close(self) -> None:

@@ -69,6 +69,12 @@ class Database:
         with self.translating(), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One write transaction, on the disk when it is left without an error. Raises as ``translating`` does."""
+        with self.translating(), self.writer() as connection, connection.begin():
+            yield connection
+
     def writer(self) -> Connection:
         """A connection whose transactions take the write lock at once; for one thread at a time."""
         with self.translating():

@@ -28,7 +28,7 @@ def upgrade(database: Database) -> None:
     with database.reading() as connection:
         if _revision(connection) == REVISION:
             return
-    with database.translating(), database.writer() as connection, connection.begin():
+    with database.writing() as connection:
         found = _revision(connection)
         if found == REVISION:  # another process was quicker
             return

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,13 +12,6 @@ from aisle.storage import SqlRecords
 
 NOW_MS = 1_000_000_000_000
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    store = SqlRecords.open(tmp_path / "shop.db")
-    yield store
-    store.close()
 
 
 def write(records: SqlRecords, number: int) -> int:

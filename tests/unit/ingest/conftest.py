@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aisle.contracts import RecordStore
 from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
-from aisle.storage.records import SqlRecords
 
 NOW_MS = 1_800_000_000_000
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    store = SqlRecords.open(tmp_path / "shop.db")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -35,13 +35,6 @@ from aisle.errors import ConfigError
 from aisle.storage import SqlRecords, event_writer, log_shedding
 
 
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    store = SqlRecords.open(tmp_path / "shop.db")
-    yield store
-    store.close()
-
-
 def item(item_id: str, title: str = "A thing", **fields: object) -> Item:
     return Item(item_id, (ItemText("en", title),), **fields)  # type: ignore[arg-type]
 

@@ -23,13 +23,6 @@ FEATURES = Features(("price", "n_views"), np.array([[1.5, 2.0], [np.nan, 4.0]], 
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    store = SqlRecords.open(tmp_path / "shop.db")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def outbox(records: SqlRecords) -> Iterator[SlateOutbox]:
     box = SlateOutbox(records, now, flush_seconds=0.01)
     yield box

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from aisle.domain import EVENT_CODE, Catalogue, Event, EventTable, EventType, Item, ItemTable, ItemText, UserState
 from aisle.storage import LiveStates, SqlRecords
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Iterator[SqlRecords]:
-    store = SqlRecords.open(tmp_path / "shop.db")
-    yield store
-    store.close()
 
 
 def stocked(records: SqlRecords, *item_ids: str) -> Catalogue:
