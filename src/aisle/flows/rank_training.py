@@ -140,7 +140,7 @@ def in_service(spec: RankerSpec, parts: Parts) -> InService | None:
     if found is None:
         return None
     manifest, ranker = found
-    return InService(ranker, ranked_placements(manifest), manifest.metrics.get(NEWEST_LIST_MS, float("inf")))
+    return InService(ranker, ranked_placements(manifest), manifest.metrics[NEWEST_LIST_MS])
 
 
 def not_ranked(manifest: Manifest) -> dict[str, str]:
@@ -221,8 +221,8 @@ class NamedVersion:
 
 
 def has_impressions(manifest: Manifest) -> bool:
-    """Whether the lists that a version learned from came with impressions; older versions do not say."""
-    return manifest.metrics.get(HAS_IMPRESSIONS, 1.0) > 0.0
+    """Whether the lists that a version learned from came with impressions."""
+    return manifest.metrics[HAS_IMPRESSIONS] > 0.0
 
 
 def said(trained: TrainedRanker) -> str:

@@ -61,8 +61,8 @@ class CosineIndex:
     The form is chosen by the number of rows the index is made of. Rows that arrive later, or replace others, are
     compared exactly beside it and move into it in batches; making the index anew (training) chooses again.
 
-    Cost, 54,667 product titles at 384 dimensions, one query on one core: the two looks take a quarter of the time of
-    comparing all rows at 8 bits a number, and find .997 of the 200 that this finds.
+    Cost, 54,667 product titles at 384 dimensions, one query on one core: the two looks take about 0.4 of the time of
+    comparing all rows at 8 bits a number, and find .992 of the 200 nearest.
     """
 
     def __init__(self, dimension: int, vectors: Float32Array | None = None) -> None:
