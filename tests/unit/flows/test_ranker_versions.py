@@ -17,7 +17,14 @@ SIMILAR = {
     "order_gain_over_fused_low.similar-items": -0.3,
     "order_gain_over_fused_high.similar-items": -0.1,
 }
-METRICS = {"n_examples": 9_000.0, "passed": 1.0, "n_lists.home": 3_000.0, "n_lists.rare": 40.0, **SIMILAR}
+METRICS = {
+    "n_examples": 9_000.0,
+    "passed": 1.0,
+    "has_impressions": 1.0,
+    "n_lists.home": 3_000.0,
+    "n_lists.rare": 40.0,
+    **SIMILAR,
+}
 
 
 def manifest(**more: float) -> Manifest:
@@ -71,4 +78,5 @@ def test_training_and_the_doctor_say_so() -> None:
         assert what in sentence
         assert any(what in finding.what for finding in findings)
     assert [finding.level for finding in findings] == [Level.OK, Level.OK, Level.ADVICE]
-    assert on_ranker_in_service(Manifest("ranker", "1", "logistic", 0, 1, {}, {"n_lists.home": 500.0}, {})) == []
+    everywhere = {"n_lists.home": 500.0, "has_impressions": 1.0}
+    assert on_ranker_in_service(Manifest("ranker", "1", "logistic", 0, 1, {}, everywhere, {})) == []
