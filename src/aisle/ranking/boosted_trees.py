@@ -18,9 +18,8 @@ from pydantic import Field
 from aisle.contracts import Float32Array, Parts
 from aisle.domain import Candidates, Examples, Features, Outcomes, Request
 from aisle.errors import CorruptError
-from aisle.ranking.calibration import Calibration, PlacementCalibration
+from aisle.ranking.calibration import CLICKS_PULL, PURCHASES_PULL, Calibration
 from aisle.ranking.examined_clicks import expected_curvature, losses, slopes
-from aisle.ranking.features import PLACEMENT
 from aisle.ranking.learning import (
     LearningConfig,
     earlier_and_later,
@@ -29,7 +28,6 @@ from aisle.ranking.learning import (
     in_one_table,
     log_purchase_known,
     require_enough,
-    to_calibrate,
 )
 from aisle.ranking.logistic import Calibrations, ClickAndPurchase, LogisticRanker
 from aisle.ranking.position import Examination, placement_codes
@@ -127,13 +125,9 @@ class BoostedTrees:
         examination = told_by_chance(linear, earlier)
         learned, checked = (labelled(linear, examination, part, config) for part in (earlier, later))
         trees = [grown(one, config, other) for one, other in zip(learned, checked, strict=True)]
-        (of_clicks, of_purchases), first = checked, to_calibrate(later)
-        click, purchase = (rows.start + tree.log_odds(rows.values) for rows, tree in zip(checked, trees, strict=True))
-        calibrations = (
-            PlacementCalibration.fit(
-                click[first], of_clicks.log_examined[first], of_clicks.labels[first], placement_codes(later)[first]
-            ),
-            Calibration.fit(purchase, of_purchases.log_examined, of_purchases.labels),
+        of_click, of_purchase = (
+            Calibration.fit(rows.start + tree.log_odds(rows.values), rows.log_examined, rows.labels, pull)
+            for rows, tree, pull in zip(checked, trees, (CLICKS_PULL, PURCHASES_PULL), strict=True)
         )
         linear = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
         n_trees = [0 if tree.booster is None else tree.booster.current_iteration() for tree in trees]
@@ -142,7 +136,7 @@ class BoostedTrees:
             grown(rows_of_all[0], config, n_trees=n_trees[0]),
             grown(rows_of_all[1], config, n_trees=n_trees[1]),
         )
-        return cls(name, linear, grown_on_all, calibrations, parts)
+        return cls(name, linear, grown_on_all, (of_click, of_purchase), parts)
 
     @classmethod
     def load(cls, name: str, folder: Path, config: BoostedTreesConfig, parts: Parts) -> BoostedTrees:
@@ -175,12 +169,11 @@ class BoostedTrees:
         """Outcomes of each request's candidates, as if shown in the first slot."""
         del requests  # who asks stands in the features
         values = in_one_table(features, self._linear.names)
+        linear = (self._linear.click, self._linear.purchase)
         click, purchase = (
-            model.log_odds(values) + trees.log_odds(values)
-            for model, trees in zip((self._linear.click, self._linear.purchase), self._trees, strict=True)
+            line.probability(model.log_odds(values) + trees.log_odds(values))
+            for model, trees, line in zip(linear, self._trees, self._calibrations, strict=True)
         )
-        click = self._calibrations[0].probability(click, in_one_table(features, (PLACEMENT,))[:, 0])
-        purchase = self._calibrations[1].probability(purchase)
         return expected(click, purchase, candidates, self._parts, self.name)
 
     def attribute(self, features: Features) -> dict[str, Float32Array]:

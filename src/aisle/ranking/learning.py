@@ -61,16 +61,6 @@ def log_purchase_known(examples: Examples) -> Floats:
     return np.log(examples.purchase_known.astype(np.float64))
 
 
-ENOUGH_CLICKS = 100
-"""Clicks in the first slot from which on probabilities are made honest there; with fewer, in all slots together."""
-
-
-def to_calibrate(examples: Examples) -> NDArray[np.bool_]:
-    """Which examples click probabilities are calibrated on: the first slots, for which predictions are made. (n,)"""
-    first = examples.slots == 0
-    return first if int(examples.is_click[first].sum()) >= ENOUGH_CLICKS else np.ones(len(examples), dtype=np.bool_)
-
-
 def in_one_table(features: Sequence[Features], names: tuple[str, ...]) -> NDArray[np.float32]:
     """All rows of several requests under each other, (n, len(names))."""
     tables = [table.aligned(names) for table in features]

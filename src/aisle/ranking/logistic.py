@@ -16,8 +16,7 @@ from pydantic import Field
 
 from aisle.contracts import Float32Array, Parts
 from aisle.domain import Candidates, Examples, Features, Outcomes, Request
-from aisle.ranking.calibration import Calibration, PlacementCalibration
-from aisle.ranking.features import PLACEMENT
+from aisle.ranking.calibration import CLICKS_PULL, Calibration
 from aisle.ranking.learning import (
     LearningConfig,
     earlier_and_later,
@@ -26,14 +25,13 @@ from aisle.ranking.learning import (
     in_one_table,
     log_purchase_known,
     require_enough,
-    to_calibrate,
 )
 from aisle.ranking.linear_model import Design, LinearModel, minimise
 from aisle.ranking.position import Examination, frequent_placements, placement_codes, position_columns
 from aisle.storage.arrays import read_arrays, write_arrays
 
 Floats = NDArray[np.float64]
-Calibrations = tuple[PlacementCalibration, Calibration]
+Calibrations = tuple[Calibration, Calibration]
 """Of clicks and of purchases after a click."""
 
 
@@ -99,11 +97,10 @@ class LogisticRanker:
         earlier, later = earlier_and_later(examples, config.calibration_share)
         first = ClickAndPurchase.fit(earlier, config, config.ridge, config.purchase_ridge)
         values, clicked = later.features.aligned(first.names), later.is_click
-        codes, chosen = placement_codes(later), to_calibrate(later)
-        looked = first.examination.log_examined(later.slots, codes)
+        looked = first.examination.log_examined(later.slots, placement_codes(later))
         click, purchase = first.click.log_odds(values), first.purchase.log_odds(values[clicked])
         calibrations = (
-            PlacementCalibration.fit(click[chosen], looked[chosen], clicked[chosen], codes[chosen]),
+            Calibration.fit(click, looked, clicked, CLICKS_PULL),
             Calibration.fit(purchase, log_purchase_known(later)[clicked], later.is_purchase[clicked]),
         )
         models = ClickAndPurchase.fit(examples, config, config.ridge, config.purchase_ridge)
@@ -118,21 +115,18 @@ class LogisticRanker:
     def read_models(cls, folder: Path) -> tuple[ClickAndPurchase, Calibrations]:
         """The models and calibrations that ``save`` wrote; raises ``CorruptError`` for a damaged file."""
         wanted = (*LinearModel.array_names("click"), *LinearModel.array_names("purchase"))
-        arrays = read_arrays(folder, "names", "calibrations", "calibrated", "placements", "fall", *wanted)
+        arrays = read_arrays(folder, "names", "calibrations", "placements", "fall", *wanted)
         click, purchase = (LinearModel.restored(prefix, arrays) for prefix in ("click", "purchase"))
-        *of_click, of_purchase = (Calibration(*line) for line in arrays["calibrations"].tolist())
-        calibrations = PlacementCalibration(arrays["calibrated"], tuple(of_click)), of_purchase
+        of_click, of_purchase = (Calibration(*line) for line in arrays["calibrations"].tolist())
         examination = Examination(arrays["placements"], arrays["fall"])
-        return ClickAndPurchase(tuple(arrays["names"].tolist()), click, purchase, examination), calibrations
+        return ClickAndPurchase(tuple(arrays["names"].tolist()), click, purchase, examination), (of_click, of_purchase)
 
     def save(self, folder: Path) -> None:
         """Write one npz file."""
         models = self._models
-        of_click, of_purchase = self._calibrations
         arrays = {
             "names": np.array(models.names),
-            "calibrations": np.array([[line.slope, line.shift] for line in (*of_click.lines, of_purchase)]),
-            "calibrated": of_click.placements,
+            "calibrations": np.array([[line.slope, line.shift] for line in self._calibrations]),
             **vars(models.examination),
         }
         write_arrays(folder, {**arrays, **models.click.as_arrays("click"), **models.purchase.as_arrays("purchase")})
@@ -143,8 +137,7 @@ class LogisticRanker:
         """Outcomes of each request's candidates, as if shown in the first slot."""
         del requests  # who asks stands in the features
         values = in_one_table(features, self._models.names)
-        codes = in_one_table(features, (PLACEMENT,))[:, 0]
-        click = self._calibrations[0].probability(self._models.click.log_odds(values), codes)
+        click = self._calibrations[0].probability(self._models.click.log_odds(values))
         purchase = self._calibrations[1].probability(self._models.purchase.log_odds(values))
         return expected(click, purchase, candidates, self._parts, self.name)
 

@@ -18,8 +18,8 @@ from aisle.ranking.features import PLACEMENT
 
 N_PLACEMENTS = 8
 """Placements with a slope of their own; the rarer ones share the common curve."""
-_PULL, _OWN_PULL = 20.0, 5_000.0
-"""As strong as about that many clicks against another curve than the model's, and against placements that differ."""
+_PULL = 20.0
+"""As strong as about that many clicks against a steeper or flatter curve than the model's."""
 _CHANCE = 0.5
 """What was shown with a smaller propensity came there by chance."""
 
@@ -39,7 +39,7 @@ class Examination:
         return -(position_columns(slots, codes, self.placements).astype(np.float64) @ self.fall)
 
     def told_by_chance(self, examples: Examples, log_odds: Floats) -> Examination:
-        """The curve that chance tells, as far as there was any; this one where there was none.
+        """This curve as steep as chance tells, as far as there was any; unchanged where there was none.
 
         The better item stands higher, and no model knows all of what makes it better, so that a model takes a part of
         it for the place or of the place for it. But where chance fills a slot, what the policy chose next stands one
@@ -50,25 +50,23 @@ class Examination:
         """
         codes = placement_codes(examples)
         _, group = np.unique(np.stack([np.nan_to_num(codes, nan=-1.0), turns(examples)]), axis=1, return_inverse=True)
-        columns = position_columns(examples.slots, codes, self.placements).astype(np.float64)
-        clicks = examples.is_click.astype(np.float64)
-        n_common = len(self.fall) - len(self.placements)
-        pull = np.where(np.arange(len(self.fall)) < n_common, _PULL, _OWN_PULL)
-        n_groups = int(group.max(initial=-1)) + 1
+        log_examined, clicks = self.log_examined(examples.slots, codes), examples.is_click.astype(np.float64)
+        n_groups, n = int(group.max(initial=-1)) + 1, len(examples)
 
         def loss(solution: Floats) -> tuple[float, Floats]:
-            slope, level, fall = solution[0], solution[1 : 1 + n_groups], solution[1 + n_groups :]
-            odds, log_examined, moved = slope * log_odds + level[group], -(columns @ fall), fall - self.fall
-            by_odds, by_examined = slopes(odds, log_examined, clicks)
-            value = float(losses(odds, log_examined, clicks).sum() + 0.5 * pull @ moved**2)
+            steepness, slope, level = solution[0], solution[1], solution[2:]
+            odds, looked, moved = slope * log_odds + level[group], steepness * log_examined, steepness - 1.0
+            by_odds, by_looked = slopes(odds, looked, clicks)
+            value = float(losses(odds, looked, clicks).sum() + 0.5 * _PULL * moved**2)
             by_level = np.bincount(group, by_odds, minlength=n_groups)
-            by_fall = pull * moved - by_examined @ columns
-            return value, np.concatenate([[by_odds @ log_odds], by_level, by_fall]).astype(np.float64)
+            both = [by_looked @ log_examined + _PULL * moved, by_odds @ log_odds]
+            return value / n, np.concatenate([both, by_level]).astype(np.float64) / n
 
-        start = np.concatenate([[1.0], np.zeros(n_groups), self.fall])
-        bounds = [(0.0, 5.0)] + [(-12.0, 12.0)] * n_groups + [(0.0, None)] * len(self.fall)
-        found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-        return replace(self, fall=found.x[1 + n_groups :])
+        start = np.concatenate([[1.0, 1.0], np.zeros(n_groups)])
+        bounds = [(0.0, 5.0)] * 2 + [(-12.0, 12.0)] * n_groups
+        options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-9}  # a curve half found depends on how sums are rounded
+        found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        return replace(self, fall=found.x[0] * self.fall)
 
 
 def turns(examples: Examples) -> Integers:

@@ -10,7 +10,7 @@ from aisle.domain import Candidates, Catalogue, Examples, Features, Item, ItemTa
 from aisle.errors import CorruptError, NotReadyError
 from aisle.evaluation.probability_metrics import calibration_error
 from aisle.ranking.boosted_trees import BoostedTrees, BoostedTreesConfig
-from aisle.ranking.calibration import Calibration, PlacementCalibration
+from aisle.ranking.calibration import CLICKS_PULL, Calibration
 from aisle.ranking.delays import chance_known
 from aisle.ranking.features import code_of
 from aisle.ranking.gate import InService, is_worse_in, judge
@@ -335,27 +335,15 @@ def test_calibration_straightens_log_odds_and_keeps_their_order():
     assert Calibration.fit(true, np.zeros(20_000), np.zeros(20_000, np.bool_)) == Calibration()
 
 
-def test_each_placement_has_its_line_and_a_new_one_that_of_all():
+def test_a_few_clicks_hardly_move_the_line_and_many_do():
     rng = np.random.default_rng(4)
-    true, codes = rng.normal(size=40_000), np.repeat(np.float32([3.0, 8.0]), [30_000, 10_000])
-    moved = np.where(codes == 3.0, 0.1, -0.3)
-    happened = rng.random(40_000) < chance(true + moved)
 
-    found = PlacementCalibration.fit(true, np.zeros(40_000), happened, codes)
-    asked = found.probability(np.zeros(3), np.float32([3.0, 8.0, np.nan]))
+    def line(n: int) -> Calibration:
+        return Calibration.fit(np.zeros(n), np.zeros(n), rng.random(n) < chance(np.array(-0.3)), CLICKS_PULL)
 
-    np.testing.assert_allclose(asked, chance(np.array([0.1, -0.3, 0.0])), atol=0.01)
-
-
-def test_a_placement_with_few_lists_keeps_near_the_line_of_all():
-    rng = np.random.default_rng(5)
-    codes = np.repeat(np.float32([3.0, 8.0]), [10_000, 10])
-    happened = np.where(codes == 3.0, rng.random(10_010) < 0.5, codes == 8.0)
-
-    few = PlacementCalibration.fit(np.zeros(10_010), np.zeros(10_010), happened, codes).lines[2]
-
-    # ten clicks of ten pull the shift by 10 x (1 - p) = 2 x 50 x shift: about a twentieth
-    assert 0.0 < few.shift < 0.1
+    # n x p(1 - p) x (shift + 0.3) = -2 x 1,000 x shift: a fiftieth of the way for 200, nine tenths for 80,000
+    assert -0.03 < line(200).shift < 0.03
+    assert line(80_000).shift == pytest.approx(-0.27, abs=0.02)
 
 
 def test_calibration_allows_for_who_does_not_look():
