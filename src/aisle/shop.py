@@ -47,7 +47,7 @@ from aisle.ingest.mapping import FormatName
 from aisle.retrieval.fusion import fuse
 from aisle.retrieval.suggest import Suggestion, Suggestions
 from aisle.settings import Settings
-from aisle.storage import SqlEmbeddings, SqlRecords
+from aisle.storage import SlateOutbox, SqlEmbeddings, SqlRecords
 from aisle.wiring import (
     Live,
     bring_in,
@@ -107,6 +107,8 @@ class Shop:
         """Sources and statistics."""
         self.ranker: RankerSpec = ranker_spec(folder, self.settings, clock)
         self.records = SqlRecords.open(folder.database)
+        self.outbox = SlateOutbox(self.records, clock, kept_days=self.settings.shop.slates_kept_days)
+        """Lists on their way into the records."""
         self._opened: Live | None = None
         """What writers tell of their changes."""
         self._answering: Live | None = None
@@ -193,12 +195,10 @@ class Shop:
 
     def erase_user(self, user_id: str) -> int:
         """Remove everything recorded of a user; returns how many rows went. Models forget at the next training."""
-        opened = self._opened
-        if opened:
-            opened.outbox.forget(user_id)
+        self.outbox.forget(user_id)
         n_rows = self.records.erase_user(user_id)
-        if opened:
-            opened.stages.states.forget(user_id)
+        if self._opened:
+            self._opened.stages.states.forget(user_id)
         return n_rows
 
     def refresh(self) -> int:
@@ -462,7 +462,14 @@ class Shop:
         with self._lock:
             if self._opened is None:
                 self._opened = go_live(
-                    self.settings, self.specs, self.records, self._load_parts, self.clock, self.meter, self._catch_up
+                    self.settings,
+                    self.specs,
+                    self.records,
+                    self.outbox,
+                    self._load_parts,
+                    self.clock,
+                    self.meter,
+                    self._catch_up,
                 )
             if self._answering is None:
                 # A writer that found nothing opened has left its changes to us.
@@ -551,8 +558,7 @@ class Shop:
         """Finish pending writes and let go of the files; what is asked afterwards raises ``NotReadyError``."""
         if self._following:
             self._following.stop()
-        if self._opened:
-            self._opened.outbox.drain()
+        self.outbox.drain()
         self.records.close()
         with self._lock:
             self._opened = self._answering = self._completions = None

@@ -60,7 +60,6 @@ class Live:
     stages: Stages
     follower: collect.Follower
     parts: Parts
-    outbox: SlateOutbox
     refused: dict[str, Refused] = field(default_factory=dict)
     """Promoted versions that could not be brought in, by part."""
 
@@ -120,6 +119,7 @@ def go_live(
     settings: Settings,
     specs: Mapping[str, SourceSpec],
     records: RecordStore,
+    outbox: SlateOutbox,
     load: Callable[[], Parts],
     clock: Clock,
     meter: Meter,
@@ -128,7 +128,6 @@ def go_live(
     """Wire the stages of a request and bring every source into service; ``catch_up`` is called before every answer."""
     seq = records.counts()["seq"]  # read before the catalogue, so that the feed repeats items rather than skips them
     parts = load()
-    outbox = SlateOutbox(records, clock, kept_days=settings.shop.slates_kept_days)
     lineup = Lineup()
     stages = Stages(
         catalogue=parts.catalogue,
@@ -146,7 +145,7 @@ def go_live(
         meter=meter,
         catch_up=catch_up,
     )
-    live = Live(stages, collect.Follower(stages, seq), parts, outbox)
+    live = Live(stages, collect.Follower(stages, seq), parts)
     bring_in(list(specs.values()), live, records)
     return live
 

@@ -279,7 +279,7 @@ def test_lists_are_written_down_though_the_database_was_locked_when_they_were_sh
         assert found.degraded == recommended.degraded == ()
         assert shop.read_slate(found.slate.slate_id) == found.slate
 
-    assert shop.live.outbox.flush(20.0)
+    assert shop.outbox.flush(20.0)
     assert shop.records.read_slate(found.slate.slate_id) is not None
     assert shop.read_slate(recommended.slate.slate_id) is not None
 

@@ -49,7 +49,7 @@ def visited(tmp_path_factory) -> tuple:
         for table in world.events():
             shop.add_events(table)
         shop.train(["linear", "popular", "lexical", "item_neighbours", STATISTICS])
-        VisitedShop(shop, world, clock).days(2, 1_000, np.random.default_rng(2))
+        VisitedShop(shop, world, clock).days(2, 1_500, np.random.default_rng(2))
         said: list[str] = []
         (manifest,) = shop.train([RANKER], told=said.append)
     return folder, clock, manifest, said

@@ -130,7 +130,7 @@ def note_state(serving: Serving) -> None:
     }
     waiting = {"questions": serving.answering.n_inside, "events": serving.intake.n_waiting}
     lag = sum(serving.shop.records.count_since(live.follower.seq).values())
-    serving.metrics.set_state(lag, live.outbox.n_lost, waiting, trained)
+    serving.metrics.set_state(lag, serving.shop.outbox.n_lost, waiting, trained)
 
 
 def end_with(parent: int) -> None:

@@ -45,8 +45,9 @@ _THE_END = 2**63 - 1
 class SlateOutbox:
     """Slates that wait to be written down. Safe to use from several threads; call ``drain`` before closing ``records``.
 
-    A slate that waited while any user was erased, by whatever process, is written without its user: who it was is not
-    kept, so it cannot be known whether it was his. ``n_lost`` counts slates that will never be written.
+    A slate that was being made or waited while any user was erased, by whatever process, is written without its user:
+    who it was is not kept, so it cannot be known whether it was his. ``n_lost`` counts slates that will never be
+    written.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class SlateOutbox:
         """By id in order of arrival; a slate leaves when it is committed."""
         self._n_erasures = self._count_erasures()
         """As of a moment before any slate that waits was put."""
+        self._erased_ms = 0
+        """When an erasure was last seen; of lists made before it nobody knows any more whose they were."""
         self._news = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = self._is_hurried = False
@@ -170,10 +173,12 @@ class SlateOutbox:
 
     def _write_next(self) -> None:
         n_erasures = self._count_erasures()
+        if n_erasures != self._n_erasures:
+            self._erased_ms = self._clock()
         with self._news:
             batch = list(islice(self._waiting.values(), _MOST_A_WRITE))
             is_everything = len(batch) == len(self._waiting)
-        self._write(batch)
+        self._write([without_user(slate) if slate.time_ms < self._erased_ms else slate for slate in batch])
         if is_everything:
             self._n_erasures = n_erasures
 

@@ -244,9 +244,11 @@ def test_a_user_whom_another_process_erases_is_taken_out_of_what_waits(tmp_path:
     outbox.flush()
 
     assert_nobodys(records.read_slate("1"))
-    outbox.put([slate("2")])  # he came back
+    came_back, made_before = replace(slate("2"), time_ms=NOW_MS), slate("3")
+    outbox.put([came_back, made_before])
     outbox.drain()
-    assert records.read_slate("2") == slate("2")
+    assert records.read_slate("2") == came_back
+    assert_nobodys(records.read_slate("3"))
 
 
 def test_many_threads_may_put_at_once(records: SqlRecords, outbox: SlateOutbox) -> None:
