@@ -213,8 +213,8 @@ def test_a_drained_outbox_takes_nothing_more(outbox: SlateOutbox) -> None:
         outbox.put([slate("1")])
 
 
-def assert_nobodys(found: Slate | None) -> None:
-    assert found == replace(slate("1"), user_id=None, query=None, anchor_item_ids=())
+def assert_nobodys(found: Slate | None, slate_id: str = "1") -> None:
+    assert found == replace(slate(slate_id), user_id=None, query=None, anchor_item_ids=())
     assert found is not None
     assert found.features is None
 
@@ -248,7 +248,7 @@ def test_a_user_whom_another_process_erases_is_taken_out_of_what_waits(tmp_path:
     outbox.put([came_back, made_before])
     outbox.drain()
     assert records.read_slate("2") == came_back
-    assert_nobodys(records.read_slate("3"))
+    assert_nobodys(records.read_slate("3"), "3")
 
 
 def test_many_threads_may_put_at_once(records: SqlRecords, outbox: SlateOutbox) -> None:
