@@ -49,7 +49,7 @@ class Progress(Protocol):
     """Hears how long work goes on. ``total`` may be unknown (None)."""
 
     def __call__(self, task: str, done: int, total: int | None = None) -> None:
-        """``done`` of ``total`` units of ``task`` are finished."""
+        """``done`` of ``total`` units of ``task`` are finished; after a tab ``task`` may say how it stands."""
         ...
 
 

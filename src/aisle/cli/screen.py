@@ -73,9 +73,12 @@ class Bars:
 
     def __call__(self, task: str, done: int, total: int | None = None) -> None:
         """Implements ``contracts.Progress``."""
+        task, _, standing = task.partition("\t")
         if task not in self._tasks:
             self._tasks[task] = self._bars.add_task(escape(task), total=total, rate="")
         bar = self._tasks[task]
+        if standing:
+            self._bars.update(bar, description=escape(f"{task}, {standing}"))
         speed = self._bars.tasks[self._bars.task_ids.index(bar)].speed if bar in self._bars.task_ids else None
         self._bars.update(bar, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
 

@@ -1,0 +1,146 @@
+"""Learning that texts which belong together lie close: a query and what was clicked, a title and its description.
+
+Enters: texts and pairs of them. Leaves: batches and a loss for the training loop. Every other right text of a batch is
+a negative (van den Oord et al. 2018, "Representation learning with contrastive predictive coding", equation 4), except
+those that are known to belong to the same left text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from aisle.language.model_folder import Pooling
+from aisle.language.pooling import pooled
+from aisle.settings import Config
+
+Int64Array = NDArray[np.int64]
+Batch = dict[str, torch.Tensor]
+View = Callable[[str, np.random.Generator], str]
+
+
+class ContrastConfig(Config):
+    """Settings of ``Contrast``."""
+
+    scale: float = Field(default=20.0, gt=0)
+    """What cosines are multiplied by. Raising it looks more closely at the hardest negatives."""
+    hard_negatives: int = Field(default=32, ge=0)
+    """Known wrong texts that join a batch, at most. Raising it costs time and teaches finer differences."""
+    both_ways: bool = False
+    """Whether a right text must also find its left one among the others'; for pairs whose sides are alike."""
+    max_tokens: int = Field(default=64, ge=8)
+    """Tokens read of a text in training. Raising it costs time for long texts."""
+
+
+@dataclass(frozen=True)
+class TextPairs:
+    """Which texts belong together.
+
+    Args:
+        lefts: texts that ask, such as queries.
+        rights: texts that answer, such as titles.
+        left: (n,) which left text each pair has.
+        right: (n,) which right text.
+        wrong: right texts known not to belong to a left text, by left text.
+    """
+
+    lefts: Sequence[str]
+    rights: Sequence[str]
+    left: Int64Array
+    right: Int64Array
+    wrong: Mapping[int, Int64Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+class TextTower(nn.Module):
+    """A transformers model with its pooling: token ids in, unit vectors out."""
+
+    def __init__(self, model: Any, pooling: Pooling) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling: Pooling = pooling
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(n, d) unit rows."""
+        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (n, length, d)
+        return pooled(hidden, attention_mask, self.pooling)
+
+
+class Contrast:
+    """Implements ``training.loop.Objective`` for a ``TextTower``.
+
+    Cost: a forward and a backward pass over both sides. Several processes have negatives of their own only.
+    """
+
+    def __init__(
+        self, name: str, pairs: TextPairs, tokenizer: Any, config: ContrastConfig, view: View | None = None
+    ) -> None:
+        """Learn ``pairs``; ``view`` changes a text at random each time it is read."""
+        self.name = name
+        self._pairs, self._tokenizer, self._config, self._view = pairs, tokenizer, config, view
+        lengths = [np.array([len(ids) for ids in self._token_ids(side)] or [0]) for side in (pairs.lefts, pairs.rights)]
+        self._lengths = (lengths[0][pairs.left] + lengths[1][pairs.right]).astype(np.int64)
+        order = np.argsort(pairs.left, kind="stable")
+        self._by_left = pairs.right[order]
+        self._starts = np.searchsorted(pairs.left[order], np.arange(len(pairs.lefts) + 1))
+
+    @property
+    def lengths(self) -> Int64Array:
+        """(n_pairs,) tokens of both sides together."""
+        return self._lengths
+
+    def collate(self, rows: Int64Array, rng: np.random.Generator) -> Batch:
+        """Tokens of left texts (b, ...) and right ones (m, ...): those of the pairs, then hard negatives.
+
+        ``no_negative`` (b, m) tells what is no negative of a left text, as it belongs to it too.
+        """
+        left, right = self._pairs.left[rows], self._pairs.right[rows]
+        candidates = np.concatenate([right, self._hard_negatives(left, right, rng)])
+        belongs = np.zeros((len(left), len(candidates)), dtype=np.bool_)
+        for at, one in enumerate(left):
+            belongs[at] = np.isin(candidates, self._by_left[self._starts[one] : self._starts[one + 1]])
+        belongs[np.arange(len(left)), np.arange(len(left))] = False
+        batch: Batch = {"no_negative": torch.from_numpy(belongs)}
+        for side, texts in (
+            ("left", [self._pairs.lefts[one] for one in left]),
+            ("right", [self._pairs.rights[one] for one in candidates]),
+        ):
+            if self._view is not None:
+                texts = [self._view(text, rng) for text in texts]
+            tokens = self._tokenizer.pad({"input_ids": self._token_ids(texts)}, return_tensors="pt")
+            batch |= {f"{side}_ids": tokens["input_ids"], f"{side}_mask": tokens["attention_mask"]}
+        return batch
+
+    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean over pairs of minus the log-probability of the right text among all of the batch."""
+        left = model(batch["left_ids"], batch["left_mask"])  # (b, d)
+        right = model(batch["right_ids"], batch["right_mask"])  # (m, d)
+        logits = (self._config.scale * left @ right.T).float()  # (b, m)
+        logits = logits.masked_fill(batch["no_negative"], -torch.inf)
+        wanted = torch.arange(len(left), device=logits.device)
+        loss = cross_entropy(logits, wanted)
+        if self._config.both_ways:
+            loss = 0.5 * (loss + cross_entropy(logits[:, : len(left)].T, wanted))
+        return loss
+
+    def _hard_negatives(self, left: Int64Array, right: Int64Array, rng: np.random.Generator) -> Int64Array:
+        wrong = [self._pairs.wrong[one] for one in left.tolist() if one in self._pairs.wrong]
+        if not wrong or not self._config.hard_negatives:
+            return np.empty(0, dtype=np.int64)
+        known = np.setdiff1d(np.concatenate(wrong), right)
+        return rng.permutation(known)[: self._config.hard_negatives]
+
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if not len(texts):
+            return []
+        return self._tokenizer(list(texts), truncation=True, max_length=self._config.max_tokens)["input_ids"]
