@@ -127,6 +127,8 @@ class Parts:
     encoder: Encoder | None = None
     query_encoder: Encoder | None = None
     """Encodes what shoppers type without keeping it; None: ``encoder``. Both make the same vectors."""
+    encoder_version: str | None = None
+    """Which adapted version the encoders are; None: the configured model itself."""
     progress: Progress = silent
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     currency: str = "USD"

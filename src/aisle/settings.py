@@ -89,6 +89,9 @@ class EncoderConfig(Config):
     """``onnx`` (default), ``transformers`` or ``openai``, or a plug-in's name."""
     model: str | None = None
     """A model folder or name; None is the packaged MiniLM. For ``openai`` the served model's name."""
+    adapted: bool = True
+    """Whether what ``aisle adapt`` made of ``model`` and promoted answers in its place; false goes back to
+    ``model``."""
     precision: Literal["fp32", "int8"] = "fp32"
     """``int8`` (per channel, onnx only) is about 1.7 times faster and slightly less exact."""
     query_precision: Literal["fp32", "int8"] = "int8"
@@ -289,6 +292,8 @@ class Settings(Config):
     encoder: EncoderConfig = EncoderConfig()
     source: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """One table a source; ``kind`` names the implementation (default: the table's name), the rest is its config."""
+    adapt: Mapping[str, Any] = Field(default_factory=dict)
+    """How ``aisle adapt`` teaches the encoder this shop; see ``language.adapt_config.AdaptConfig``."""
     ranker: Mapping[str, Any] = Field(default_factory=dict)
     """``kind`` names the implementation (default: ``boosted_trees``), the rest is its config."""
     serving: ServingConfig = ServingConfig()

@@ -49,7 +49,9 @@ from aisle.retrieval.suggest import Suggestion, Suggestions
 from aisle.settings import Settings
 from aisle.storage import SlateOutbox, SqlEmbeddings, SqlRecords
 from aisle.wiring import (
+    ENCODER,
     Live,
+    adapted_encoding,
     bring_in,
     bring_in_ranker,
     go_live,
@@ -118,6 +120,8 @@ class Shop:
         self._following: Following | None = None
         self._completions: Suggestions | None = None
         self._embeddings: SqlEmbeddings | None = None
+        self._encoder_promoted: str | None = None
+        """The adapted encoder that was promoted when the parts were loaded."""
         self._lock = threading.RLock()
         self._training = threading.Lock()
         self._acknowledging = threading.Lock()
@@ -478,6 +482,26 @@ class Shop:
                 self._answering = self._opened
             return self._answering
 
+    def _load_anew(self) -> Live:
+        """Load all parts again beside those that answer, and let them answer from then on."""
+        log.info("another encoder was put into service; the shop is loaded anew")
+        fresh = go_live(
+            self.settings,
+            self.specs,
+            self.records,
+            self.outbox,
+            self._load_parts,
+            self.clock,
+            self.meter,
+            self._catch_up,
+        )
+        fresh.follower.catch_up()
+        bring_in_ranker(self.ranker, fresh)
+        with self._lock:
+            self._opened = self._answering = fresh
+            self._completions = None
+        return fresh
+
     def _put_into_service(self, trained: train.Trained, parts: Parts) -> None:
         """Let a new version answer, whatever was opened while it was being fitted with ``parts``."""
         with self._lock:  # waits while another thread is loading the version before this one
@@ -504,7 +528,9 @@ class Shop:
     def _load_parts(self) -> Parts:
         if self._embeddings is None:
             self._embeddings = SqlEmbeddings.open(self.folder.embeddings)
-        return load_parts(self.settings, self.records, self._embeddings, self.clock, self.progress)
+        self._encoder_promoted = self.ranker.artifacts.promoted(ENCODER)
+        encoding = adapted_encoding(self.settings.encoder, self.ranker.artifacts)
+        return load_parts(self.settings, encoding, self.records, self._embeddings, self.clock, self.progress)
 
     def _acknowledge(self, seq: int) -> None:
         """From now on answers know everything up to ``seq``: the next one takes it in first, if no thread has."""
@@ -534,6 +560,8 @@ class Shop:
         live = self.live
         if self._training.acquire(blocking=False):
             try:
+                if self.ranker.artifacts.promoted(ENCODER) != self._encoder_promoted:
+                    live = self._load_anew()
                 renew(self.specs.values(), live, self.records)
                 renew_ranker(self.ranker, live)
             finally:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aisle import registry
-from aisle.contracts import Clock, EmbeddingStore, LivePart, Meter, Parts, Progress, RecordStore
+from aisle.contracts import ArtifactStore, Clock, EmbeddingStore, LivePart, Meter, Parts, Progress, RecordStore
 from aisle.decision import Eligibility, ObjectivePolicy
 from aisle.domain import Catalogue, Snapshot
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
@@ -26,7 +26,7 @@ from aisle.folder import ShopFolder
 from aisle.language import RememberingEncoder, open_encoder
 from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
 from aisle.retrieval.fusion import fuse
-from aisle.settings import Settings
+from aisle.settings import EncoderConfig, Settings
 from aisle.storage import FolderArtifacts, LiveStates, SlateOutbox
 
 UNTRAINED_ITEMS = 2_000
@@ -38,6 +38,8 @@ REPLAYED_EVENTS = 100_000
 TRY_AGAIN_SECONDS = 60.0
 """After which a version that did not load is tried again, if the reason may pass, such as too many open files."""
 _NEVER = float("inf")
+ENCODER = "encoder"
+"""The name of adapted encoders among the models."""
 NEVER_TRAINED = "never trained; run `aisle train SHOP`"
 
 log = logging.getLogger("aisle.shop")
@@ -79,7 +81,7 @@ def source_specs(folder: ShopFolder, settings: Settings, clock: Clock) -> dict[s
         implementation = registry.find("aisle.sources", table.pop("kind", name))
         config = implementation.Config.parse(table, f"source.{name}")
         specs[name] = SourceSpec(name, implementation, config, indexes if implementation.is_index else models)
-    for name in (STATISTICS, RANKER):
+    for name in (STATISTICS, RANKER, ENCODER):
         if name in specs:
             raise ConfigError(f"a source may not be called {name!r}; name it otherwise", setting=f"source.{name}")
     specs[STATISTICS] = SourceSpec(STATISTICS, ItemStatistics, StatisticsConfig(sources=tuple(specs)), indexes)
@@ -95,24 +97,58 @@ def ranker_spec(folder: ShopFolder, settings: Settings, clock: Clock) -> RankerS
 
 
 def load_parts(
-    settings: Settings, records: RecordStore, embeddings: EmbeddingStore, clock: Clock, progress: Progress
+    settings: Settings,
+    encoding: tuple[EncoderConfig, str | None],
+    records: RecordStore,
+    embeddings: EmbeddingStore,
+    clock: Clock,
+    progress: Progress,
 ) -> Parts:
-    """The catalogue as recorded now, the configured encoder, which remembers items' texts, and one for queries."""
+    """The catalogue as recorded now, an encoder that remembers items' texts, and one for queries.
+
+    ``encoding`` is the encoder to open and which adapted version it is.
+    """
     catalogue = Catalogue()
     for page in records.read_catalogue():
         catalogue.extend(page)
-    encoder = query_encoder = open_encoder(settings.encoder, progress=progress)
-    if settings.encoder.kind == "onnx" and settings.encoder.query_precision != settings.encoder.precision:
-        of_queries = settings.encoder.model_copy(update={"precision": settings.encoder.query_precision})
+    config, version = encoding
+    encoder = query_encoder = open_encoder(config, progress=progress)
+    if config.kind == "onnx" and config.query_precision != config.precision:
+        of_queries = config.model_copy(update={"precision": config.query_precision})
         query_encoder = open_encoder(of_queries, progress=progress)
     return Parts(
         catalogue=catalogue,
         clock=clock,
         encoder=RememberingEncoder(encoder, embeddings),
         query_encoder=query_encoder,
+        encoder_version=version,
         progress=progress,
         currency=settings.shop.currency,
     )
+
+
+def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> tuple[EncoderConfig, str | None]:
+    """The encoder to open, and which version of ``aisle adapt`` it is; the configured model where there is none.
+
+    Raises:
+        CorruptError: the promoted version is damaged.
+    """
+    if not config.adapted or config.kind == "openai":
+        return config, None
+    found = artifacts.current(ENCODER)
+    if found is None:
+        return config, None
+    folder, manifest = found
+    if manifest.config.get("model") != config.model:
+        log.warning(
+            "version %s of the encoder was adapted from %s, the settings name %s, which answers as it is; run "
+            "`aisle adapt SHOP`",
+            manifest.version,
+            manifest.config.get("model"),
+            config.model,
+        )
+        return config, None
+    return config.model_copy(update={"model": str(folder)}), manifest.version
 
 
 def go_live(

@@ -14,30 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from aisle.language.model_folder import Pooling
-from aisle.language.pooling import pooled
-from aisle.settings import Config
+from aisle.language.adapt_config import ContrastConfig
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
 View = Callable[[str, np.random.Generator], str]
-
-
-class ContrastConfig(Config):
-    """Settings of ``Contrast``."""
-
-    scale: float = Field(default=20.0, gt=0)
-    """What cosines are multiplied by. Raising it looks more closely at the hardest negatives."""
-    hard_negatives: int = Field(default=32, ge=0)
-    """Known wrong texts that join a batch, at most. Raising it costs time and teaches finer differences."""
-    both_ways: bool = False
-    """Whether a right text must also find its left one among the others'; for pairs whose sides are alike."""
-    max_tokens: int = Field(default=64, ge=8)
-    """Tokens read of a text in training. Raising it costs time for long texts."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +44,6 @@ class TextPairs:
 
     def __len__(self) -> int:
         return len(self.left)
-
-
-class TextTower(nn.Module):
-    """A transformers model with its pooling: token ids in, unit vectors out."""
-
-    def __init__(self, model: Any, pooling: Pooling) -> None:
-        super().__init__()
-        self.model = model
-        self.pooling: Pooling = pooling
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """(n, d) unit rows."""
-        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (n, length, d)
-        return pooled(hidden, attention_mask, self.pooling)
 
 
 class Contrast:
@@ -111,10 +81,12 @@ class Contrast:
             belongs[at] = np.isin(candidates, self._by_left[self._starts[one] : self._starts[one + 1]])
         belongs[np.arange(len(left)), np.arange(len(left))] = False
         batch: Batch = {"no_negative": torch.from_numpy(belongs)}
-        for side, texts in (
-            ("left", [self._pairs.lefts[one] for one in left]),
-            ("right", [self._pairs.rights[one] for one in candidates]),
-        ):
+        sides: list[tuple[str, Sequence[str], Int64Array]] = [
+            ("left", self._pairs.lefts, left),
+            ("right", self._pairs.rights, candidates),
+        ]
+        for side, of_side, chosen in sides:
+            texts = [of_side[one] for one in chosen.tolist()]
             if self._view is not None:
                 texts = [self._view(text, rng) for text in texts]
             tokens = self._tokenizer.pad({"input_ids": self._token_ids(texts)}, return_tensors="pt")

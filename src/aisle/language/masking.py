@@ -13,29 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import nn
 
-from aisle.settings import Config
+from aisle.language.adapt_config import MaskingConfig
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
 
 _NOT_ASKED = -100
 """The label that losses pass over."""
-
-
-class MaskingConfig(Config):
-    """Settings of ``MaskedWords``."""
-
-    masked_share: float = Field(default=0.15, gt=0.0, lt=1.0)
-    """Share of the tokens that are asked for. Raising it learns more from a text and leaves less to learn it by."""
-    runs: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
-    """Chances of masking runs of 1, 2, ... words together; (1.0,) masks single words."""
-    kept_share: float = Field(default=0.1, ge=0.0, le=0.5)
-    """Share of the masked tokens that stay as they are, so that the model looks at every token."""
-    random_share: float = Field(default=0.1, ge=0.0, le=0.5)
-    """Share of the masked tokens that become another token."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -234,7 +234,7 @@ class _Run:
         step = self.standing.step
         if step % self.config.log_every and step != self.n_steps and step != 1:
             return
-        value = float(self.accelerator.reduce(loss, reduction="mean"))
+        value = cast(torch.Tensor, self.accelerator.reduce(loss, reduction="mean")).item()
         if not math.isfinite(value):
             raise DataError(
                 f"{self.objective.name}: the loss is {value} at step {step}; lower learning_rate (it was "

@@ -44,7 +44,7 @@ def moved_against(model: nn.Module, epsilon: float) -> Iterator[None]:
     Miyato et al. (2017), "Adversarial training methods for semi-supervised text classification", equation 5, on the
     table of word vectors as a whole (known as FGM).
     """
-    moved: list[tuple[nn.Parameter, torch.Tensor]] = []
+    moved: list[tuple[torch.Tensor, torch.Tensor]] = []
     for module in model.modules():
         weight = module.weight if isinstance(module, nn.Embedding) else None
         if weight is None or weight.grad is None:

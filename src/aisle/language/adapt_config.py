@@ -1,0 +1,79 @@
+"""How the language model is taught a shop: what is learned, from what, for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from aisle.settings import Config
+from aisle.training.config import TrainingConfig
+
+Size = Literal["tiny", "small", "large"]
+_BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
+    "tiny": {"epochs": 1, "max_steps": 30, "batch_size": 32},
+    "small": {"epochs": 1, "max_steps": 500, "batch_size": 64},
+    "large": {"epochs": 3, "batch_size": 256},
+}
+_MASKED_BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
+    "tiny": {"max_steps": 30},
+    "small": {"max_steps": 1_000},
+    "large": {},
+}
+
+
+class ContrastConfig(Config):
+    """Settings of ``Contrast``."""
+
+    scale: float = Field(default=20.0, gt=0)
+    """What cosines are multiplied by. Raising it looks more closely at the hardest negatives."""
+    hard_negatives: int = Field(default=32, ge=0)
+    """Known wrong texts that join a batch, at most. Raising it costs time and teaches finer differences."""
+    both_ways: bool = False
+    """Whether a right text must also find its left one among the others'; for pairs whose sides are alike."""
+    max_tokens: int = Field(default=64, ge=8)
+    """Tokens read of a text in training. Raising it costs time for long texts."""
+
+
+class MaskingConfig(Config):
+    """Settings of ``MaskedWords``."""
+
+    masked_share: float = Field(default=0.15, gt=0.0, lt=1.0)
+    """Share of the tokens that are asked for. Raising it learns more from a text and leaves less to learn it by."""
+    runs: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
+    """Chances of masking runs of 1, 2, ... words together; (1.0,) masks single words."""
+    kept_share: float = Field(default=0.1, ge=0.0, le=0.5)
+    """Share of the masked tokens that stay as they are, so that the model looks at every token."""
+    random_share: float = Field(default=0.1, ge=0.0, le=0.5)
+    """Share of the masked tokens that become another token."""
+
+
+class AdaptConfig(Config):
+    """Settings of ``aisle adapt``."""
+
+    size: Size = "small"
+    """``tiny`` takes seconds and proves that it runs; ``small`` some 20 minutes on two cores; ``large`` is for a
+    GPU."""
+    objectives: tuple[Literal["masked", "contrast"], ...] = Field(default=("contrast",), min_length=1)
+    """What is learned, in order: ``masked`` fills in words of the shop's texts, ``contrast`` brings together what
+    belongs together: queries and what was clicked, titles and descriptions, items looked at or bought together."""
+    validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
+    """Share of the queries and items whose pairs are kept out of learning, to compare the model before and after."""
+    least_pairs: int = Field(default=200, ge=10)
+    """Pairs needed. Raising it starts later and surer."""
+    most_pairs: int = Field(default=200_000, ge=100)
+    """Pairs at most, of all kinds together. Raising it costs time and memory."""
+    contrast: ContrastConfig = ContrastConfig()
+    """How pairs are learned."""
+    masking: MaskingConfig = MaskingConfig()
+    """How words are masked."""
+    training: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings of the training loop that differ from what ``size`` sets, see ``training.config.TrainingConfig``."""
+
+    def training_of(self, objective: Literal["masked", "contrast"]) -> TrainingConfig:
+        """The loop's settings for one objective."""
+        settings = dict(_BY_SIZE[self.size])
+        if objective == "masked":
+            settings |= {"learning_rate": 1e-4, **_MASKED_BY_SIZE[self.size]}
+        return TrainingConfig.parse({**settings, **self.training}, "adapt.training")

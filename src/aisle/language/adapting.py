@@ -1,0 +1,151 @@
+"""Teaches an encoder what belongs together in a shop, and tells whether it got better.
+
+Enters: a model's folder and pairs of texts. Leaves: a model folder with new weights, and the figures of both models on
+pairs that neither learned from. Knows nothing of where the pairs come from.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aisle.contracts import Progress, silent
+from aisle.errors import NotReadyError
+from aisle.language.adapt_config import AdaptConfig
+from aisle.language.contrast import Contrast, TextPairs
+from aisle.language.masking import MaskedWords, ReadTexts, Vocabulary
+from aisle.language.model_folder import ModelFolder
+from aisle.language.retrieval_check import Found, find, interval
+from aisle.language.tower import TextTower, open_tower, place, save_tower
+from aisle.training.loop import train
+
+log = logging.getLogger(__name__)
+
+_MOST_CHECKED = 10_000
+"""Right texts that are searched when models are compared; more cost minutes and tell little more."""
+_LEAST_CHECKED = 20
+"""Left texts needed to compare."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The model before and after, on held-out pairs."""
+
+    before: Found
+    after: Found
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the interval of the gain in NDCG lies wholly above 0."""
+        return interval(self.after.ndcg - self.before.ndcg)[0] > 0.0
+
+    def metrics(self) -> dict[str, float]:
+        """Means of both, the gain and its 90% interval."""
+        gains = self.after.ndcg - self.before.ndcg
+        low, high = interval(gains)
+        told = {f"{name}_before": value for name, value in self.before.means().items()}
+        told |= {f"{name}_after": value for name, value in self.after.means().items()}
+        return {**told, "gain": float(gains.mean()), "gain_low": low, "gain_high": high, "n_checked": float(len(gains))}
+
+
+def adapt(
+    folder: ModelFolder,
+    learned: TextPairs,
+    held_out: TextPairs,
+    texts: Sequence[str],
+    config: AdaptConfig,
+    *,
+    work: Path,
+    target: Path,
+    progress: Progress = silent,
+) -> Compared:
+    """Train a copy of the model in ``folder`` and write it to ``target``.
+
+    Args:
+        folder: the model to begin from.
+        learned: pairs to learn.
+        held_out: pairs to compare by; their left texts are not in ``learned``.
+        texts: the shop's texts, for masked words and to search among.
+        config: what and how long.
+        work: for checkpoints; a killed run goes on from there.
+        target: an empty folder.
+        progress: hears of each part.
+
+    Raises:
+        NotReadyError: too few pairs to learn from or to compare by.
+    """
+    n_checked = len(np.unique(held_out.left))
+    if len(learned) < config.least_pairs or n_checked < _LEAST_CHECKED:
+        raise NotReadyError(
+            f"there are {len(learned):,} pairs of texts to learn from and {n_checked:,} to compare by; needed are "
+            f"{config.least_pairs:,} and {_LEAST_CHECKED}: import searches with the clicks or purchases that followed "
+            "them, or items with descriptions",
+            command="aisle import",
+        )
+    tower, tokenizer = open_tower(folder)
+    max_tokens = min(folder.max_tokens, config.contrast.max_tokens)
+    searched = _to_search(held_out, texts)
+
+    def check(told: str) -> Found:
+        tower.eval()
+        lefts = place(tower, tokenizer, held_out.lefts, max_tokens, _named(progress, f"{told}: queries"))
+        rights = place(tower, tokenizer, searched, max_tokens, _named(progress, f"{told}: items"))
+        return find(lefts, rights, held_out.left, held_out.right)
+
+    before = check("check the model before")
+    for objective in config.objectives:
+        if objective == "masked":
+            _learn_words(tower, tokenizer, texts, config, work / "masked", max_tokens, progress)
+        else:
+            contrast = Contrast("learn what belongs together", learned, tokenizer, config.contrast)
+            train(tower, contrast, config.training_of("contrast"), work / "contrast", progress=progress)
+    after = check("check the model after")
+    save_tower(tower, folder, target)
+    return Compared(before, after)
+
+
+def _learn_words(
+    tower: TextTower,
+    tokenizer: object,
+    texts: Sequence[str],
+    config: AdaptConfig,
+    work: Path,
+    max_tokens: int,
+    progress: Progress,
+) -> None:
+    from transformers import AutoModelForMaskedLM
+
+    read = tokenizer(list(texts), truncation=True, max_length=max_tokens)  # type: ignore[operator]
+    words = [[-1 if word is None else word for word in read.word_ids(row)] for row in range(len(texts))]
+    vocabulary = Vocabulary(
+        size=len(tokenizer),  # type: ignore[arg-type]
+        mask=tokenizer.mask_token_id,  # type: ignore[attr-defined]
+        padding=tokenizer.pad_token_id,  # type: ignore[attr-defined]
+        special=frozenset(tokenizer.all_special_ids),  # type: ignore[attr-defined]
+    )
+    head = AutoModelForMaskedLM.from_config(tower.model.config)
+    setattr(head, head.base_model_prefix, tower.model)
+    head.tie_weights()
+    objective = MaskedWords("learn the shop's words", ReadTexts(read["input_ids"], words), vocabulary, config.masking)
+    train(head, objective, config.training_of("masked"), work, progress=progress)
+
+
+def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:
+    """The right texts of the pairs, and others drawn from the shop's until there are ``_MOST_CHECKED``."""
+    known = set(held_out.rights)
+    others = [text for text in dict.fromkeys(texts) if text not in known]
+    n_others = max(0, _MOST_CHECKED - len(held_out.rights))
+    chosen = np.random.default_rng(0).permutation(len(others))[:n_others]
+    return [*held_out.rights, *(others[row] for row in sorted(chosen.tolist()))]
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    def told(task: str, done: int, total: int | None = None) -> None:
+        del task
+        progress(name, done, total)
+
+    return told

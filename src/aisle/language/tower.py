@@ -1,0 +1,82 @@
+"""A transformers model with its pooling, as a network that learns to place texts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from aisle.contracts import Float32Array, Progress, silent
+from aisle.errors import ConfigError
+from aisle.language.batches import length_batches
+from aisle.language.model_folder import ModelFolder, Pooling
+from aisle.language.pooling import pooled
+
+_BATCH = 128
+
+
+class TextTower(nn.Module):
+    """A transformers model with its pooling: token ids in, unit vectors out."""
+
+    def __init__(self, model: Any, pooling: Pooling) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling: Pooling = pooling
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(n, d) unit rows."""
+        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (n, length, d)
+        return pooled(hidden, attention_mask, self.pooling)
+
+
+def place(
+    tower: TextTower, tokenizer: Any, texts: Sequence[str], max_tokens: int, progress: Progress = silent
+) -> Float32Array:
+    """Vectors of texts while the network is in memory, (n, d) float32 unit rows."""
+    device = next(tower.parameters()).device
+    width = int(tower.model.config.hidden_size)
+    found = np.empty((len(texts), width), dtype=np.float32)
+    if not len(texts):
+        return found
+    token_ids = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
+    done = 0
+    with torch.inference_mode():
+        for batch in length_batches([len(ids) for ids in token_ids], _BATCH):
+            tokens = tokenizer.pad({"input_ids": [token_ids[row] for row in batch]}, return_tensors="pt").to(device)
+            found[batch] = tower(tokens["input_ids"], tokens["attention_mask"]).float().cpu().numpy()
+            done += len(batch)
+            progress("encode", done, len(texts))
+    return found
+
+
+def open_tower(folder: ModelFolder) -> tuple[TextTower, Any]:
+    """The network of a model's folder and its tokenizer.
+
+    Raises:
+        ConfigError: transformers cannot load it.
+    """
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
+        model = AutoModel.from_pretrained(folder.path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+    except Exception as error:  # transformers raises whatever the model's code raises
+        raise ConfigError(f"{folder.path} does not load: {error}", setting="encoder.model") from error
+    return TextTower(model, folder.pooling), tokenizer
+
+
+def save_tower(tower: TextTower, folder: ModelFolder, target: Path) -> None:
+    """Fill ``target`` with a model folder like ``folder``, with the weights of ``tower``."""
+    for file in sorted(folder.path.rglob("*")):
+        name = file.relative_to(folder.path)
+        if file.is_file() and (file.suffix in (".json", ".txt", ".model") and not name.name.startswith(".")):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target / name)
+    tower.model.save_pretrained(target)

@@ -1,0 +1,108 @@
+"""Contrast learns which texts belong together, and never takes what belongs for a negative."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer, BertConfig
+
+from aisle.language.adapt_config import ContrastConfig
+from aisle.language.contrast import Contrast, TextPairs
+from aisle.language.model_folder import packaged_folder
+from aisle.language.retrieval_check import find
+from aisle.language.tower import TextTower, place
+from aisle.training.config import TrainingConfig
+from aisle.training.loop import train
+
+QUERIES = ["kettle", "boots", "lamp", "drill"]
+TITLES = ["steel kettle", "tea pot", "rain boots", "hiking shoes", "desk lamp", "cordless drill", "garden hose"]
+PAIRS = TextPairs(
+    QUERIES,
+    TITLES,
+    left=np.array([0, 0, 1, 1, 2, 3]),
+    right=np.array([0, 1, 2, 3, 4, 5]),
+    wrong={0: np.array([6, 5]), 3: np.array([6])},
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(packaged_folder(), local_files_only=True)
+
+
+@pytest.fixture
+def tower(tokenizer) -> TextTower:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    return TextTower(AutoModel.from_config(config), "mean")
+
+
+def test_what_belongs_to_a_query_is_never_its_negative(tokenizer) -> None:
+    objective = Contrast("c", PAIRS, tokenizer, ContrastConfig())
+
+    batch = objective.collate(np.array([0, 1, 5]), np.random.default_rng(0))  # kettle twice, drill
+
+    # rights: steel kettle, tea pot, cordless drill, garden hose; the drill is no hard negative, it is in the batch
+    assert batch["right_ids"].shape[0] == 4
+    assert batch["no_negative"].tolist() == [
+        [False, True, False, False],
+        [True, False, False, False],
+        [False, False, False, False],
+    ]
+
+
+def test_the_loss_is_the_negative_log_share_of_the_right_text(tokenizer) -> None:
+    class Given(torch.nn.Module):
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return torch.eye(3)[: len(ids)]
+
+    objective = Contrast("c", PAIRS, tokenizer, ContrastConfig(scale=2.0, hard_negatives=0))
+    batch = objective.collate(np.array([0, 2]), np.random.default_rng(0))
+
+    # cosines are 1 with its own and 0 with the other: e^2 / (e^2 + 1)
+    assert objective.loss(Given(), batch).item() == pytest.approx(-np.log(np.exp(2) / (np.exp(2) + 1)))
+    both = Contrast("c", PAIRS, tokenizer, ContrastConfig(scale=2.0, hard_negatives=0, both_ways=True))
+    assert both.loss(Given(), batch).item() == pytest.approx(-np.log(np.exp(2) / (np.exp(2) + 1)))
+
+
+def test_hard_negatives_are_bounded_and_views_are_drawn_anew(tokenizer) -> None:
+    def shouted(text: str, rng: np.random.Generator) -> str:
+        return f"{text} {'again ' * int(rng.integers(1, 5))}"
+
+    objective = Contrast("c", PAIRS, tokenizer, ContrastConfig(hard_negatives=1), shouted)
+
+    first, second, same = (
+        objective.collate(np.array([0]), np.random.default_rng(seed))["left_ids"].shape for seed in (0, 2, 0)
+    )
+    assert objective.collate(np.array([0]), np.random.default_rng(0))["right_ids"].shape[0] == 2
+    assert first == same
+    assert first != second
+
+
+def test_a_model_learns_to_find_what_belongs(tokenizer, tower, tmp_path: Path) -> None:
+    def ndcg() -> float:
+        tower.eval()
+        lefts, rights = place(tower, tokenizer, QUERIES, 16), place(tower, tokenizer, TITLES, 16)
+        return find(lefts, rights, PAIRS.left, PAIRS.right).means()["ndcg@10"]
+
+    before = ndcg()
+    config = TrainingConfig(epochs=60, batch_size=6, learning_rate=5e-3, trackers=(), checkpoint_every=0)
+    train(tower, Contrast("c", PAIRS, tokenizer, ContrastConfig()), config, tmp_path)
+
+    assert before < 0.9
+    assert ndcg() > 0.98
+
+
+def test_lengths_are_those_of_both_sides(tokenizer) -> None:
+    lengths = Contrast("c", PAIRS, tokenizer, ContrastConfig()).lengths
+
+    wanted = [
+        len(tokenizer(QUERIES[a])["input_ids"]) + len(tokenizer(TITLES[b])["input_ids"])
+        for a, b in zip(PAIRS.left, PAIRS.right, strict=True)
+    ]
+    assert lengths.tolist() == wanted
