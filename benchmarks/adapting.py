@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aisle.contracts import Float32Array
-from aisle.language.contrast import TextPairs
+from aisle.language.contrast_pairs import TextPairs
 from aisle.language.tower import TextTower, place
 
 MAX_TOKENS = 64

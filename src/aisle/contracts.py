@@ -441,6 +441,10 @@ class RecordStore(Protocol):
         """Events that carry a ``slate_id``, robots left out, in order of arrival, in pages."""
         ...
 
+    def read_searches(self, after_seq: int = 0) -> Iterable[EventTable]:
+        """Events of typed queries, robots left out, in order of arrival, in pages."""
+        ...
+
     def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
         """Items in the order of their arrival. An unreadable cursor raises ``DataError``; so for the others."""
         ...

@@ -6,10 +6,10 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, Self
 
 from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Parts, Progress, Unmetered, silent
 from aisle.domain import (
@@ -32,7 +32,8 @@ from aisle.domain.checks import several
 from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, UnavailableError, unknown_name
 from aisle.evaluation import Report
 from aisle.flows import recommend, search, train
-from aisle.flows.asks import Ask
+from aisle.flows.adapt import ENCODER
+from aisle.flows.asks import Ask, all_answered, pages
 from aisle.flows.collect import Following
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
@@ -44,13 +45,14 @@ from aisle.folder import ShopFolder
 from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
 from aisle.ingest.cleaning import CleaningConfig
 from aisle.ingest.mapping import FormatName
+from aisle.language.adapt_config import AdaptConfig
 from aisle.retrieval.fusion import fuse
 from aisle.retrieval.suggest import Suggestion, Suggestions
-from aisle.settings import Settings
+from aisle.settings import EncoderConfig, Settings
 from aisle.storage import SlateOutbox, SqlEmbeddings, SqlRecords
 from aisle.wiring import (
-    ENCODER,
     Live,
+    adapt_encoder,
     adapted_encoding,
     bring_in,
     bring_in_ranker,
@@ -246,7 +248,7 @@ class Shop:
 
     def ask_search(self, asks: Sequence[Ask]) -> list[Response]:
         """``search`` for asks of every form; raises what is wrong with the first that is."""
-        return _all_answered(self.try_search(asks))
+        return all_answered(self.try_search(asks))
 
     def try_search(self, asks: Sequence[Ask]) -> list[Response | AisleError]:
         """``ask_search``, with an error in the place of each ask that is wrong; the others are answered."""
@@ -280,7 +282,7 @@ class Shop:
 
     def ask_recommend(self, placement: str, asks: Sequence[Ask]) -> list[Response]:
         """``recommend`` for asks of every form; raises what is wrong with the first that is."""
-        return _all_answered(self.try_recommend(placement, asks))
+        return all_answered(self.try_recommend(placement, asks))
 
     def try_recommend(self, placement: str, asks: Sequence[Ask]) -> list[Response | AisleError]:
         """``ask_recommend``, with an error in the place of each ask that is wrong; the others are answered.
@@ -406,6 +408,29 @@ class Shop:
                 bring_in_ranker(self.ranker, self._opened)
         return trained.manifest
 
+    def adapt(self, config: AdaptConfig | None = None, *, force: bool = False) -> Manifest:
+        """Teach the encoder this shop's words and what belongs together in it; it answers if it got better.
+
+        Compared on queries (or items) that were not learned; one whose gain may be chance is written and does not
+        answer, unless ``force``. A killed run goes on where it was. ``config`` None takes ``[adapt]`` of the settings.
+
+        Returns:
+            The version, with ``ndcg@10_before`` and ``ndcg@10_after``, the gain's interval and ``is_better``.
+
+        Raises:
+            ConfigError: a setting is wrong, or the encoder is a server's.
+            NotReadyError: there are too few pairs of texts to learn from.
+        """
+        config = config or AdaptConfig.parse(self.settings.adapt, "adapt")
+        with self._training:
+            folder = self.folder.models / ENCODER
+            manifest = adapt_encoder(
+                config, self.settings, self.specs, self.records, self.ranker.artifacts, folder, self._parts_with, force
+            )
+            if self._opened and self.ranker.artifacts.promoted(ENCODER) != self._encoder_promoted:
+                self._load_anew()
+            return manifest
+
     def rollback(self, name: str) -> Manifest:
         """Put the version of a source, of ``statistics`` or ``ranker`` that was promoted before into service again.
 
@@ -465,16 +490,7 @@ class Shop:
     def _open(self) -> Live:
         with self._lock:
             if self._opened is None:
-                self._opened = go_live(
-                    self.settings,
-                    self.specs,
-                    self.records,
-                    self.outbox,
-                    self._load_parts,
-                    self.clock,
-                    self.meter,
-                    self._catch_up,
-                )
+                self._opened = self._go_live()
             if self._answering is None:
                 # A writer that found nothing opened has left its changes to us.
                 self._opened.follower.catch_up()
@@ -482,19 +498,14 @@ class Shop:
                 self._answering = self._opened
             return self._answering
 
+    def _go_live(self) -> Live:
+        parts = self._load_parts, self.clock, self.meter, self._catch_up
+        return go_live(self.settings, self.specs, self.records, self.outbox, *parts)
+
     def _load_anew(self) -> Live:
         """Load all parts again beside those that answer, and let them answer from then on."""
         log.info("another encoder was put into service; the shop is loaded anew")
-        fresh = go_live(
-            self.settings,
-            self.specs,
-            self.records,
-            self.outbox,
-            self._load_parts,
-            self.clock,
-            self.meter,
-            self._catch_up,
-        )
+        fresh = self._go_live()
         fresh.follower.catch_up()
         bring_in_ranker(self.ranker, fresh)
         with self._lock:
@@ -526,10 +537,12 @@ class Shop:
         return self._load_parts()
 
     def _load_parts(self) -> Parts:
+        self._encoder_promoted = self.ranker.artifacts.promoted(ENCODER)
+        return self._parts_with(adapted_encoding(self.settings.encoder, self.ranker.artifacts))
+
+    def _parts_with(self, encoding: tuple[EncoderConfig, str | None]) -> Parts:
         if self._embeddings is None:
             self._embeddings = SqlEmbeddings.open(self.folder.embeddings)
-        self._encoder_promoted = self.ranker.artifacts.promoted(ENCODER)
-        encoding = adapted_encoding(self.settings.encoder, self.ranker.artifacts)
         return load_parts(self.settings, encoding, self.records, self._embeddings, self.clock, self.progress)
 
     def _acknowledge(self, seq: int) -> None:
@@ -600,21 +613,6 @@ class Shop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-Row = TypeVar("Row")
-
-
-def pages(asks: Sequence[Ask], size: int = 1_024) -> Iterator[Sequence[Ask]]:
-    """Slices that are answered together; more at once would cost memory and gain nothing."""
-    return (asks[start : start + size] for start in range(0, len(asks), size))
-
-
-def _all_answered(answers: Sequence[Response | AisleError]) -> list[Response]:
-    for one in answers:
-        if isinstance(one, AisleError):
-            raise one
-    return [one for one in answers if isinstance(one, Response)]
 
 
 def _table(kind: Any, rows: Any) -> Any:

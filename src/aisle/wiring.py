@@ -11,21 +11,35 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aisle import registry
-from aisle.contracts import ArtifactStore, Clock, EmbeddingStore, LivePart, Meter, Parts, Progress, RecordStore
+from aisle.contracts import (
+    ArtifactStore,
+    Clock,
+    EmbeddingStore,
+    LivePart,
+    Manifest,
+    Meter,
+    Parts,
+    Progress,
+    RecordStore,
+)
 from aisle.decision import Eligibility, ObjectivePolicy
 from aisle.domain import Catalogue, Snapshot
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
-from aisle.flows import collect, train
+from aisle.flows import adapt, collect, train
+from aisle.flows.adapt import ENCODER, MODEL
 from aisle.flows.rank_training import NamedVersion, RankerSpec, load_ranker
 from aisle.flows.stages import RANKER, STATISTICS, Lineup, Stages
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.language import RememberingEncoder, open_encoder
+from aisle.language.adapt_config import AdaptConfig
 from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
 from aisle.retrieval.fusion import fuse
+from aisle.retrieval.semantic import SemanticConfig, item_texts
 from aisle.settings import EncoderConfig, Settings
 from aisle.storage import FolderArtifacts, LiveStates, SlateOutbox
 
@@ -38,8 +52,8 @@ REPLAYED_EVENTS = 100_000
 TRY_AGAIN_SECONDS = 60.0
 """After which a version that did not load is tried again, if the reason may pass, such as too many open files."""
 _NEVER = float("inf")
-ENCODER = "encoder"
-"""The name of adapted encoders among the models."""
+WORK = ".work"
+"""Under the encoder's versions: what a killed adaptation goes on from."""
 NEVER_TRAINED = "never trained; run `aisle train SHOP`"
 
 log = logging.getLogger("aisle.shop")
@@ -139,16 +153,57 @@ def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> tuple[E
     if found is None:
         return config, None
     folder, manifest = found
-    if manifest.config.get("model") != config.model:
+    if manifest.config.get(MODEL) != config.model:
         log.warning(
             "version %s of the encoder was adapted from %s, the settings name %s, which answers as it is; run "
             "`aisle adapt SHOP`",
             manifest.version,
-            manifest.config.get("model"),
+            manifest.config.get(MODEL),
             config.model,
         )
         return config, None
     return config.model_copy(update={"model": str(folder)}), manifest.version
+
+
+def adapt_encoder(
+    config: AdaptConfig,
+    settings: Settings,
+    specs: Mapping[str, SourceSpec],
+    records: RecordStore,
+    artifacts: ArtifactStore,
+    folder: Path,
+    parts_with: Callable[[tuple[EncoderConfig, str | None]], Parts],
+    force: bool,
+) -> Manifest:
+    """Adapt the encoder; if it got better or ``force``, make its indexes anew and promote it.
+
+    ``folder`` is where the store keeps its versions; ``parts_with`` loads parts with an encoder.
+    """
+    by_meaning = [spec for spec in specs.values() if isinstance(spec.config, SemanticConfig)]
+    if not by_meaning:
+        raise ConfigError("no placement asks a semantic source, so that nothing would use the adapted encoder")
+    snapshot = records.snapshot()
+    if not snapshot.n_items:
+        raise NotReadyError("the shop has no items; bring a catalogue in first: `aisle import`", command="aisle import")
+    parts = parts_with((settings.encoder, None))
+    source = by_meaning[0].config
+    assert isinstance(source, SemanticConfig)
+    manifest = adapt.adapt(
+        config,
+        settings.encoder,
+        snapshot,
+        records,
+        item_texts(snapshot.items, source),
+        artifacts,
+        folder / WORK,
+        parts.progress,
+    )
+    if not (manifest.metrics[adapt.IS_BETTER] or force):
+        return manifest
+    adapted = settings.encoder.model_copy(update={"model": str(folder / manifest.version)})
+    # Indexes first: whoever opens the shop between the two steps still finds everything by words.
+    train.train(by_meaning, snapshot, parts_with((adapted, manifest.version)))
+    return artifacts.promote(ENCODER, manifest.version)
 
 
 def go_live(

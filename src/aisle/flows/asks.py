@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from aisle.domain import Context, Filters
+from aisle.domain import Context, Filters, Response
+from aisle.errors import AisleError
 
 
 @dataclass(frozen=True)
@@ -20,3 +22,16 @@ class Ask:
     filters: Filters = field(default_factory=Filters)
     context: Context = field(default_factory=Context)
     with_facets: bool = False
+
+
+def pages(asks: Sequence[Ask], size: int = 1_024) -> Iterator[Sequence[Ask]]:
+    """Slices that are answered together; more at once would cost memory and gain nothing."""
+    return (asks[start : start + size] for start in range(0, len(asks), size))
+
+
+def all_answered(answers: Sequence[Response | AisleError]) -> list[Response]:
+    """The answers; raises what is wrong with the first that has none."""
+    for one in answers:
+        if isinstance(one, AisleError):
+            raise one
+    return [one for one in answers if isinstance(one, Response)]

@@ -16,7 +16,8 @@ import numpy as np
 from aisle.contracts import Progress, silent
 from aisle.errors import NotReadyError
 from aisle.language.adapt_config import AdaptConfig
-from aisle.language.contrast import Contrast, TextPairs
+from aisle.language.contrast import Contrast
+from aisle.language.contrast_pairs import TextPairs
 from aisle.language.masking import MaskedWords, ReadTexts, Vocabulary
 from aisle.language.model_folder import ModelFolder
 from aisle.language.retrieval_check import Found, find, interval

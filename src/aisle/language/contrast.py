@@ -7,8 +7,7 @@ those that are known to belong to the same left text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,32 +17,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from aisle.language.adapt_config import ContrastConfig
+from aisle.language.contrast_pairs import TextPairs
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
 View = Callable[[str, np.random.Generator], str]
-
-
-@dataclass(frozen=True)
-class TextPairs:
-    """Which texts belong together.
-
-    Args:
-        lefts: texts that ask, such as queries.
-        rights: texts that answer, such as titles.
-        left: (n,) which left text each pair has.
-        right: (n,) which right text.
-        wrong: right texts known not to belong to a left text, by left text.
-    """
-
-    lefts: Sequence[str]
-    rights: Sequence[str]
-    left: Int64Array
-    right: Int64Array
-    wrong: Mapping[int, Int64Array] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.left)
 
 
 class Contrast:
@@ -86,7 +64,7 @@ class Contrast:
             ("right", self._pairs.rights, candidates),
         ]
         for side, of_side, chosen in sides:
-            texts = [of_side[one] for one in chosen.tolist()]
+            texts = [of_side[int(one)] for one in chosen]
             if self._view is not None:
                 texts = [self._view(text, rng) for text in texts]
             tokens = self._tokenizer.pad({"input_ids": self._token_ids(texts)}, return_tensors="pt")

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Integer, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, select
 
-from aisle.domain import EventTable
+from aisle.domain import EVENT_CODE, EventTable, EventType
 from aisle.domain.tables import EVENT_COLUMNS, EVENT_TYPE
 from aisle.storage.schema import events, item_codes, user_codes
 
@@ -55,8 +55,17 @@ def as_table(frame: pl.DataFrame) -> EventTable:
 
 def read_slate_events(connection: Connection, after_seq: int, page_rows: int = PAGE_ROWS) -> Iterator[EventTable]:
     """Events that carry a slate, robots left out, after a sequence number, in order, in pages."""
+    return _in_pages(connection, _OF_SLATES, after_seq, page_rows)
+
+
+def read_searches(connection: Connection, after_seq: int, page_rows: int = PAGE_ROWS) -> Iterator[EventTable]:
+    """Events of typed queries, robots left out, after a sequence number, in order, in pages."""
+    return _in_pages(connection, _SEARCHES, after_seq, page_rows)
+
+
+def _in_pages(connection: Connection, statement: Select[Any], after_seq: int, page_rows: int) -> Iterator[EventTable]:
     while True:
-        page = read_events(connection, _OF_SLATES, {"after_seq": after_seq, "n_rows": page_rows})
+        page = read_events(connection, statement, {"after_seq": after_seq, "n_rows": page_rows})
         if page.height:
             yield as_table(page)
             after_seq = page["seq"][-1]
@@ -64,8 +73,13 @@ def read_slate_events(connection: Connection, after_seq: int, page_rows: int = P
             return
 
 
-_OF_SLATES = (
-    EVENTS.where(events.c.seq > bindparam("after_seq"), events.c.slate_id.is_not(None), events.c.is_suspect.is_(False))
-    .order_by(events.c.seq)
-    .limit(bindparam("n_rows", type_=Integer))
-)
+def _page_of(*conditions: ColumnElement[bool]) -> Select[Any]:
+    return (
+        EVENTS.where(events.c.seq > bindparam("after_seq"), events.c.is_suspect.is_(False), *conditions)
+        .order_by(events.c.seq)
+        .limit(bindparam("n_rows", type_=Integer))
+    )
+
+
+_OF_SLATES = _page_of(events.c.slate_id.is_not(None))
+_SEARCHES = _page_of(events.c.type == EVENT_CODE[EventType.SEARCH], events.c.query.is_not(None))

@@ -260,6 +260,11 @@ class SqlRecords:
         with self._database.reading() as connection:
             yield from event_rows.read_slate_events(connection, after_seq)
 
+    def read_searches(self, after_seq: int = 0) -> Iterable[EventTable]:
+        """Events of typed queries, robots left out, in order of arrival, in pages, as of the first page."""
+        with self._database.reading() as connection:
+            yield from event_rows.read_searches(connection, after_seq)
+
     def list_items(self, cursor: str | None = None, limit: int = 100) -> Listed[Item]:
         """Items in the order of their arrival. Raises ``DataError`` for an unreadable cursor; so do the others."""
         with self._database.reading() as connection:

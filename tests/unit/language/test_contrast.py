@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig
 
 from aisle.language.adapt_config import ContrastConfig
-from aisle.language.contrast import Contrast, TextPairs
+from aisle.language.contrast import Contrast
+from aisle.language.contrast_pairs import TextPairs
 from aisle.language.model_folder import packaged_folder
 from aisle.language.retrieval_check import find
 from aisle.language.tower import TextTower, place

@@ -1,0 +1,79 @@
+"""Teach the encoder this shop: gather pairs, train, compare, write a version.
+
+Enters: the records and the model that the settings name. Leaves: a version of the encoder whose manifest holds the
+figures before and after on pairs that were not learned. Whoever calls makes indexes with it and promotes it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from aisle.contracts import ArtifactStore, Manifest, Progress, RecordStore
+from aisle.domain import Snapshot
+from aisle.errors import ConfigError
+from aisle.flows.text_pairs import gather_pairs
+from aisle.flows.train import plain
+from aisle.language.adapt_config import AdaptConfig
+from aisle.language.model_folder import open_model_folder
+from aisle.settings import EncoderConfig
+
+ENCODER = "encoder"
+"""The name of adapted encoders among the models."""
+IS_BETTER = "is_better"
+"""1 where the held-out pairs are found better than before, beyond chance."""
+MODEL = "model"
+"""In a version's config: which model it was adapted from."""
+
+
+def adapt(
+    config: AdaptConfig,
+    encoding: EncoderConfig,
+    snapshot: Snapshot,
+    records: RecordStore,
+    texts: Sequence[str],
+    artifacts: ArtifactStore,
+    work: Path,
+    progress: Progress,
+) -> Manifest:
+    """Adapt the configured model, always from its beginning, so that a version depends on the records only.
+
+    Args:
+        config: what and how long.
+        encoding: names the model.
+        snapshot: items and behaviour.
+        records: for what was searched and clicked.
+        texts: (n_items,) the items' texts as they are searched.
+        artifacts: where versions of the encoder are kept.
+        work: for checkpoints of a run that is killed; gone at the end.
+        progress: hears of each part.
+
+    Raises:
+        ConfigError: the encoder is a server's.
+        NotReadyError: too few pairs.
+        UnavailableError: memory or disk ran out.
+    """
+    if encoding.kind == "openai":
+        raise ConfigError(
+            'encoder.kind = "openai" is a server\'s model, which cannot be adapted here; take "onnx" or "transformers"',
+            setting="encoder.kind",
+        )
+    from aisle.language.adapting import adapt as adapt_model  # brings torch
+
+    progress("gather pairs of texts", 0, 1)
+    pairs = gather_pairs(snapshot, records, texts).at_most(config.most_pairs)
+    progress("gather pairs of texts", 1, 1)
+    learned, held_out = pairs.parted(config.validation_share)
+    target = work / "model"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    compared = adapt_model(
+        open_model_folder(encoding.model), learned, held_out, texts, config, work=work, target=target, progress=progress
+    )
+    metrics = {**compared.metrics(), **pairs.counts(), IS_BETTER: float(compared.is_better)}
+    kept = {MODEL: encoding.model, **plain(config)}
+    with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
+        shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+    shutil.rmtree(work)
+    return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

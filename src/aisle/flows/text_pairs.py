@@ -1,0 +1,202 @@
+"""Which texts belong together in a shop, from what it has anyway.
+
+Enters: items, behaviour, searches and lists that answered them. Leaves: pairs of texts: a query and what was clicked or
+bought after it, a title and its description, items looked at or bought one after another. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aisle.contracts import RecordStore
+from aisle.domain import INTEREST_TYPES, EventType, Snapshot
+from aisle.language.contrast_pairs import TextPairs
+
+Int64Array = NDArray[np.int64]
+
+QUERY, DESCRIPTION, VIEWED, BOUGHT = "query", "description", "viewed together", "bought together"
+_SOON_MS = 30 * 60_000
+"""What is clicked or bought within half an hour after a search answers it."""
+_NEIGHBOURS = 5
+"""Items that pair with one item, of each kind, at most."""
+_LEAST_TOGETHER = 2
+"""Times that two items must have followed each other."""
+_SLATES_A_PAGE = 2_000
+_NEWEST_SLATES = 100_000
+
+
+@dataclass(frozen=True)
+class ShopPairs:
+    """Pairs of every kind in one table: ``kind``, ``left`` (text), ``item_row`` of the right text, sorted.
+
+    ``texts`` (n_items,) are the items' texts as they are searched, ``descriptions`` what pairs of that kind lead to.
+    """
+
+    frame: pl.DataFrame
+    texts: Sequence[str]
+    descriptions: Sequence[str]
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def counts(self) -> Mapping[str, float]:
+        """Pairs of each kind, as metrics of a manifest."""
+        found = self.frame.group_by("kind", maintain_order=True).len().iter_rows()
+        return {f"n_pairs.{kind}": float(n) for kind, n in found}
+
+    def at_most(self, n: int) -> ShopPairs:
+        """At most ``n`` pairs: all kinds keep their share, chosen by a hash of the left text."""
+        if len(self) <= n:
+            return self
+        chosen = self.frame.with_columns(order=pl.col("left").hash(0)).sort("order").head(n).drop("order")
+        return ShopPairs(chosen.sort("kind", "left", "item_row"), self.texts, self.descriptions)
+
+    def parted(self, held_out_share: float) -> tuple[TextPairs, TextPairs]:
+        """Pairs to learn from and pairs to compare models by; a left text is in one of them only.
+
+        Models are compared by what they are for, queries, unless there are few of them.
+        """
+        number = self.frame["left"].map_elements(lambda text: zlib.crc32(text.encode()) % 1_000, return_dtype=pl.Int64)
+        is_held_out = number < round(1_000 * held_out_share)
+        held_out = self.frame.filter(is_held_out)
+        queries = held_out.filter(pl.col("kind") == QUERY)
+        compared = queries if queries["left"].n_unique() >= 50 else held_out
+        return self._as_pairs(self.frame.filter(~is_held_out)), self._as_pairs(compared)
+
+    def _as_pairs(self, frame: pl.DataFrame) -> TextPairs:
+        rows = frame.with_columns(
+            right=pl.col("item_row") + pl.when(pl.col("kind") == DESCRIPTION).then(len(self.texts)).otherwise(0)
+        )
+        everything = [*self.texts, *self.descriptions]
+        used = np.unique(rows["right"].to_numpy())
+        lefts = rows["left"].unique(maintain_order=True)
+        left = rows["left"].replace_strict(lefts, pl.Series(range(len(lefts)), dtype=pl.Int64), return_dtype=pl.Int64)
+        return TextPairs(
+            lefts.to_list(),
+            [everything[row] for row in used.tolist()],
+            left.to_numpy().astype(np.int64),
+            np.searchsorted(used, rows["right"].to_numpy()).astype(np.int64),
+        )
+
+
+def gather_pairs(snapshot: Snapshot, records: RecordStore, texts: Sequence[str]) -> ShopPairs:
+    """All pairs that the records hold; ``texts`` (n_items,) are the items' as they are searched.
+
+    Cost: O(events + slates), a few seconds a million.
+    """
+    named = snapshot.items.frame.select(
+        pl.col("texts").list.first().struct.field("title").fill_null("").alias("title"),
+        pl.col("texts").list.first().struct.field("description").fill_null("").alias("description"),
+    )
+    descriptions = named["description"].to_list()
+    kinds = [
+        _of_queries(_answers_to_searches(snapshot, records)),
+        _of_queries(_answers_in_lists(snapshot, records)),
+        _of_descriptions(named),
+        _of_neighbours(snapshot, texts, VIEWED, INTEREST_TYPES),
+        _of_neighbours(snapshot, texts, BOUGHT, (EventType.PURCHASE,)),
+    ]
+    frame = pl.concat(kinds).filter(pl.col("left").str.strip_chars() != "")
+    return ShopPairs(frame.unique().sort("kind", "left", "item_row"), texts, descriptions)
+
+
+def _of_queries(answers: pl.DataFrame) -> pl.DataFrame:
+    query = pl.col("query").str.strip_chars().str.to_lowercase()
+    return answers.select(pl.lit(QUERY).alias("kind"), query.alias("left"), pl.col("item_row").cast(pl.Int64))
+
+
+def _answers_to_searches(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
+    """``query`` and ``item_row`` of the clicks and purchases that came soon after a search, before the next one."""
+    pages = [table.frame.select("user_id", "session_id", "time_ms", "query") for table in records.read_searches()]
+    if not pages:
+        return pl.DataFrame(schema={"query": pl.String, "item_row": pl.Int64})
+    users = pl.DataFrame({"user_id": list(snapshot.user_ids)}, schema={"user_id": pl.String}).with_row_index("user_row")
+    who = pl.coalesce("session_id", "user_id").alias("who")
+    searches = pl.concat(pages).select(who, "time_ms", "query").sort("time_ms")
+    done = (
+        snapshot.interactions.lazy()
+        .filter(pl.col("type").is_in([kind.value for kind in INTEREST_TYPES]))
+        .join(users.lazy().with_columns(pl.col("user_row").cast(pl.Int32)), on="user_row")
+        .select(who, "time_ms", "item_row")
+        .sort("time_ms")
+        .collect()
+    )
+    joined = done.join_asof(searches, on="time_ms", by="who", tolerance=_SOON_MS, check_sortedness=False)
+    return joined.filter(pl.col("query").is_not_null()).select("query", pl.col("item_row").cast(pl.Int64))
+
+
+def _answers_in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
+    """``query`` and ``item_row`` of what was clicked or bought in the lists that answered queries."""
+    queries: dict[str, str] = {}
+    after = seq = records.seq_before_slates(_NEWEST_SLATES)
+    while True:
+        seq, slates = records.read_slates(seq, _SLATES_A_PAGE)
+        if not slates:
+            break
+        queries |= {slate.slate_id: slate.query for slate in slates if slate.query}
+    rows = {item_id: row for row, item_id in enumerate(snapshot.items.frame["item_id"])}
+    wanted = [kind.value for kind in INTEREST_TYPES]
+    pages = [
+        table.frame.filter(pl.col("type").is_in(wanted), pl.col("slate_id").is_in(list(queries)))
+        .select("slate_id", "item_id")
+        .drop_nulls()
+        for table in (records.read_slate_events(after) if queries else ())
+    ]
+    found = pl.concat(pages) if pages else pl.DataFrame(schema={"slate_id": pl.String, "item_id": pl.String})
+    return pl.DataFrame(
+        {
+            "query": pl.Series([queries[slate_id] for slate_id in found["slate_id"]], dtype=pl.String),
+            "item_row": pl.Series([rows.get(item_id, -1) for item_id in found["item_id"]], dtype=pl.Int64),
+        }
+    ).filter(pl.col("item_row") >= 0)
+
+
+def _of_descriptions(named: pl.DataFrame) -> pl.DataFrame:
+    described = named.with_row_index("item_row").filter(pl.col("description").str.strip_chars() != "")
+    return described.select(
+        pl.lit(DESCRIPTION).alias("kind"), pl.col("title").alias("left"), pl.col("item_row").cast(pl.Int64)
+    )
+
+
+def _of_neighbours(snapshot: Snapshot, texts: Sequence[str], kind: str, types: Sequence[EventType]) -> pl.DataFrame:
+    """Items that followed each other in a session or basket more than once, the nearest few of each.
+
+    Near is ``together / sqrt(n_left n_right)``, cosine of their occurrences, so that what everybody takes is near to
+    little.
+    """
+    group = "basket_id" if kind == BOUGHT else "session_id"
+    day = pl.format("{}-{}", "user_row", pl.col("time_ms") // 86_400_000)
+    steps = (
+        snapshot.interactions.lazy()
+        .filter(pl.col("type").is_in([one.value for one in types]))
+        .select(pl.coalesce(group, day).alias("group"), "time_ms", pl.col("item_row").cast(pl.Int64))
+        .unique(["group", "item_row"], keep="first", maintain_order=True)
+        .with_columns(next=pl.col("item_row").shift(-1).over("group"))
+        .drop_nulls("next")
+        .select("item_row", "next")
+    )
+    both = pl.concat([steps, steps.select(item_row="next", next="item_row")])
+    together = both.group_by("item_row", "next").len("n").filter(pl.col("n") >= _LEAST_TOGETHER)
+    totals = both.group_by("item_row").len("total")
+    near = (
+        together.join(totals, on="item_row")
+        .join(totals.rename({"item_row": "next", "total": "next_total"}), on="next")
+        .with_columns(near=pl.col("n") / (pl.col("total") * pl.col("next_total")).sqrt())
+        .sort(["item_row", "near", "next"], descending=[False, True, False])
+        .group_by("item_row", maintain_order=True)
+        .head(_NEIGHBOURS)
+        .collect()
+    )
+    return pl.DataFrame(
+        {
+            "kind": pl.Series([kind] * near.height, dtype=pl.String),
+            "left": pl.Series([texts[row] for row in near["item_row"]], dtype=pl.String),
+            "item_row": near["next"],
+        }
+    )
