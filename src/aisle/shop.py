@@ -56,6 +56,7 @@ from aisle.wiring import (
     adapted_encoding,
     bring_in,
     bring_in_ranker,
+    by_meaning,
     go_live,
     inspect,
     inspect_ranker,
@@ -375,7 +376,7 @@ class Shop:
             ConfigError: unknown source.
             NotReadyError: the shop has no items, or the ranker is named and too few lists were shown.
         """
-        known = [*self.specs, RANKER]
+        known = self.trainable
         wanted = list(several("names", names)) if names is not None else known
         for name in wanted:
             if name not in known:
@@ -432,18 +433,22 @@ class Shop:
             return manifest
 
     def rollback(self, name: str) -> Manifest:
-        """Put the version of a source, of ``statistics`` or ``ranker`` that was promoted before into service again.
+        """Put the version of a source, ``statistics``, ``ranker`` or ``encoder`` promoted before into service again.
 
         Raises:
-            ConfigError: unknown source.
+            ConfigError: unknown name.
             NotReadyError: there is no earlier version.
             CorruptError: a file of the earlier version is damaged; the current version stays.
         """
-        if name not in self.specs and name != RANKER:
-            raise ConfigError(unknown_name("source", name, [*self.specs, RANKER]), setting=f"source.{name}")
+        if name not in self.versions_of:
+            raise ConfigError(unknown_name("source", name, self.versions_of), setting=f"source.{name}")
         with self._training:
-            artifacts = self.ranker.artifacts if name == RANKER else self.specs[name].artifacts
-            manifest = artifacts.rollback(name)
+            manifest = self.versions_of[name].rollback(name)
+            if name == ENCODER:
+                train.train(by_meaning(self.specs), self.records.snapshot(), self._load_parts())
+                if self._opened:
+                    self._load_anew()
+                return manifest
             with self._lock:
                 if self._opened and name == RANKER:
                     bring_in_ranker(self.ranker, self._opened)
@@ -452,9 +457,15 @@ class Shop:
             return manifest
 
     @property
+    def trainable(self) -> list[str]:
+        """What ``train`` knows: sources, statistics, ranker."""
+        return [*self.specs, RANKER]
+
+    @property
     def versions_of(self) -> Mapping[str, ArtifactStore]:
-        """Where the versions of everything that is trained are kept, by name: sources, statistics, ranker."""
-        return {**{name: spec.artifacts for name, spec in self.specs.items()}, RANKER: self.ranker.artifacts}
+        """Where the versions of everything that is trained are kept, by name: sources, statistics, ranker, encoder."""
+        of_sources = {name: spec.artifacts for name, spec in self.specs.items()}
+        return {**of_sources, RANKER: self.ranker.artifacts, ENCODER: self.ranker.artifacts}
 
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
         """Measure a placement on held-out behaviour; the shop's own models are not touched."""

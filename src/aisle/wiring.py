@@ -165,6 +165,11 @@ def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> tuple[E
     return config.model_copy(update={"model": str(folder)}), manifest.version
 
 
+def by_meaning(specs: Mapping[str, SourceSpec]) -> list[SourceSpec]:
+    """The sources whose indexes the encoder makes."""
+    return [spec for spec in specs.values() if isinstance(spec.config, SemanticConfig)]
+
+
 def adapt_encoder(
     config: AdaptConfig,
     settings: Settings,
@@ -179,14 +184,14 @@ def adapt_encoder(
 
     ``folder`` is where the store keeps its versions; ``parts_with`` loads parts with an encoder.
     """
-    by_meaning = [spec for spec in specs.values() if isinstance(spec.config, SemanticConfig)]
-    if not by_meaning:
+    semantic = by_meaning(specs)
+    if not semantic:
         raise ConfigError("no placement asks a semantic source, so that nothing would use the adapted encoder")
     snapshot = records.snapshot()
     if not snapshot.n_items:
         raise NotReadyError("the shop has no items; bring a catalogue in first: `aisle import`", command="aisle import")
     parts = parts_with((settings.encoder, None))
-    source = by_meaning[0].config
+    source = semantic[0].config
     assert isinstance(source, SemanticConfig)
     manifest = adapt.adapt(
         config,
@@ -202,7 +207,7 @@ def adapt_encoder(
         return manifest
     adapted = settings.encoder.model_copy(update={"model": str(folder / manifest.version)})
     # Indexes first: whoever opens the shop between the two steps still finds everything by words.
-    train.train(by_meaning, snapshot, parts_with((adapted, manifest.version)))
+    train.train(semantic, snapshot, parts_with((adapted, manifest.version)))
     return artifacts.promote(ENCODER, manifest.version)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aisle.cli import asking, demonstrating, filling, keeping, keys, learning, serving
+from aisle.cli import asking, demonstrating, filling, keeping, keys, learning, serving, teaching
 
 app = typer.Typer(
     name="aisle",
@@ -22,6 +22,7 @@ app.command("demo", rich_help_panel=FIRST)(demonstrating.demo)
 app.command("init", rich_help_panel=FIRST)(filling.init)
 app.command("import", rich_help_panel=FILL)(filling.import_)
 app.command("train", rich_help_panel=LEARN)(learning.train)
+app.command("adapt", rich_help_panel=LEARN)(teaching.adapt)
 app.command("evaluate", rich_help_panel=LEARN)(learning.evaluate)
 app.command("doctor", rich_help_panel=LEARN)(learning.doctor)
 app.command("search", rich_help_panel=ASK)(asking.search)

@@ -12,9 +12,9 @@ from aisle.cli.screen import ShopArgument, opened, out
 
 def rollback(
     shop: ShopArgument,
-    source: Annotated[str, typer.Argument(help="Which source, such as linear.", show_default=False)],
+    source: Annotated[str, typer.Argument(help="A source such as linear, or ranker, or encoder.", show_default=False)],
 ) -> None:
-    """Put the version of a source that served before into service again.
+    """Put the version of a source, the ranker or the encoder that served before into service again.
 
     For a model that turned out worse. Processes that serve the shop follow within a second or two.
 
@@ -22,7 +22,7 @@ def rollback(
     """
     with opened(shop) as open_shop:
         manifest = open_shop.rollback(source)
-    out.print(f"source {escape(source)} answers from version {manifest.version} again", highlight=False)
+    out.print(f"{escape(source)} answers from version {manifest.version} again", highlight=False)
 
 
 def erase(

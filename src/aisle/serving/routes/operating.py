@@ -35,8 +35,8 @@ async def start_training(request: Request) -> Response:
     body = await read_body(request, wire.TrainingAsk)
     serving = serving_of(request)
     for name in body.names or ():
-        if name not in serving.shop.versions_of:
-            raise Problem(INVALID, unknown_name("model", name, serving.shop.versions_of), field="names")
+        if name not in serving.shop.trainable:
+            raise Problem(INVALID, unknown_name("model", name, serving.shop.trainable), field="names")
     try:
         job = await serving.answering.run_aside(_jobs(serving.shop).start_training, body.names)
     except BusyError as error:
