@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from aisle import registry, settings
+from aisle.language.adapt_config import AdaptConfig, ContrastConfig, MaskingConfig
 from aisle.settings import DEFAULT_PLACEMENTS, Config
+from aisle.training.config import TrainingConfig
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = ("settings.md", "settings.zh-CN.md")
@@ -23,6 +25,10 @@ TABLES: dict[str, type[Config]] = {
     "placement.NAME.fusion.floors.SOURCE": settings.FloorConfig,
     "placement.NAME.explore": settings.ExploreConfig,
     "ranker": registry.find("aisle.rankers", "boosted_trees").Config,
+    "adapt": AdaptConfig,
+    "adapt.contrast": ContrastConfig,
+    "adapt.masking": MaskingConfig,
+    "adapt.training": TrainingConfig,
     "serving": settings.ServingConfig,
     **{f"source.{name}": registry.find("aisle.sources", name).Config for name in registry.registered("aisle.sources")},
 }

@@ -20,8 +20,8 @@ def adapt(
         typer.Option("--size", help="How long: tiny seconds, small some 20 minutes on two cores, large for a GPU."),
     ] = None,
     objective: Annotated[
-        list[Literal["masked", "contrast"]] | None,
-        typer.Option("--objective", help="What to learn; may be repeated, in order. Default: contrast."),
+        list[str] | None,
+        typer.Option("--objective", help="masked or contrast; may be repeated, in order. Default: contrast."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let the new model answer even if it is not better.")] = False,
     json: JsonOption = False,
@@ -36,9 +36,9 @@ def adapt(
     Hyper-parameters are settings of \\[adapt] in aisle.toml.
     """
     with opened(shop) as open_shop:
-        settings = AdaptConfig.parse(open_shop.settings.adapt, "adapt")
-        given = {"size": size, "objectives": tuple(objective) if objective else None}
-        config = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+        given = {"size": size, "objectives": objective or None}
+        changed = {name: value for name, value in given.items() if value is not None}
+        config = AdaptConfig.parse({**open_shop.settings.adapt, **changed}, "adapt")
         manifest = open_shop.adapt(config, force=force)
         is_answering = open_shop.versions_of["encoder"].promoted("encoder") == manifest.version
     if json:

@@ -75,5 +75,7 @@ def adapt(
     kept = {MODEL: encoding.model, **plain(config)}
     with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
         shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+        for logs in work.glob("*/logs"):
+            shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
     shutil.rmtree(work)
     return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

@@ -346,7 +346,9 @@ def _accelerator(config: TrainingConfig, folder: Path) -> Accelerator:
     if precision == "fp16" and is_cpu:
         raise ConfigError('precision = "fp16" needs a GPU; on a CPU take "fp32"', setting="precision")
     mixed = "no" if precision == "fp32" else precision
-    return Accelerator(cpu=is_cpu, mixed_precision=mixed, log_with=list(config.trackers) or None, project_dir=folder)
+    return Accelerator(
+        cpu=is_cpu, mixed_precision=mixed, log_with=list(config.trackers) or None, project_dir=folder / "logs"
+    )
 
 
 def _require_tracker(name: str) -> None:
