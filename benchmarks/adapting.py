@@ -1,22 +1,35 @@
-"""What adapting the language model to a shop's words and judgments brings its search; used by ``product_search``.
+"""What adapting the language model to a shop's words and judgments brings its search.
 
-Queries are split 80/10/10 by a hash of their text into training, validation and test. Models are compared alone, by
-exact cosine over all titles, and together with BM25.
+    python -m benchmarks.product_search --adapt --products products.parquet --judgments judgments.parquet
+
+Queries are split 80/10/10 by a hash of their text into training, validation and test; ``--test FILE`` measures that
+file's queries instead of the last tenth. Each model is measured alone, by exact cosine over all titles, and together
+with BM25: BM25 scaled to the query's best plus twice the cosine, over the best 200 of both.
 """
 
 from __future__ import annotations
 
+import tempfile
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import bm25s
 import numpy as np
+import Stemmer
 from numpy.typing import NDArray
 
 from aisle.contracts import Float32Array
+from aisle.language.adapt_config import AdaptConfig
+from aisle.language.adapting import learn
 from aisle.language.contrast_pairs import TextPairs
-from aisle.language.tower import TextTower, place
+from aisle.language.model_folder import open_model_folder
+from aisle.language.retrieval_check import interval
+from aisle.language.tower import TextTower, open_tower, place
+from benchmarks.result import Metrics, Run
 
 MAX_TOKENS = 64
 POSITIVE, BAD = 2.33, 1.67
@@ -64,11 +77,6 @@ class Search:
     titles: list[str]
     judged: Judgments
 
-    def ndcg(self, tower: TextTower, tokenizer: Any, depth: int = 10) -> float:
-        """Mean ndcg@10 by exact cosine."""
-        found, asked = (place(tower, tokenizer, texts, MAX_TOKENS) for texts in (self.titles, list(self.judged)))
-        return float(np.mean(self.gains(best_rows(asked, found, depth))))
-
     def gains(self, lists: Sequence[Int64Array]) -> list[float]:
         """ndcg@10 of each query's rows; see ``product_search.PROTOCOL``."""
         discount, gains = 1.0 / np.log2(np.arange(2, 12)), []
@@ -89,3 +97,123 @@ def best_rows(asked: Float32Array, found: Float32Array, depth: int) -> list[Int6
         for row, columns in enumerate(near):
             lists.append(columns[np.lexsort((columns, -cosines[row, columns]))])
     return lists
+
+
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "frozen": (),
+    "masked": ("masked",),
+    "contrast": ("contrast",),
+    "both": ("masked", "contrast"),
+}
+"""What is learned, in order."""
+PROTOCOL = (
+    "the packaged MiniLM, adapted on the judged pairs of {n_training} queries (grade >= {positive} belongs, <= {bad} "
+    "is a known wrong title), masked words on all titles; measured on {n_test} other queries over {n_products} titles; "
+    "ndcg@10 as in product_search; seeds {seeds}, settings {settings}; gain_low, gain_high: 90% interval of the gain "
+    "over the frozen model over queries"
+)
+
+
+def measure(
+    products: tuple[list[str], list[str]],
+    judged: Judgments,
+    test: Judgments | None,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    settings: Mapping[str, Any],
+    run_of: Any,
+    on: str = "test",
+) -> tuple[Run, Metrics, dict[str, Metrics]]:
+    """Figures of each method, the best known (``contrast``, or the last named) as the system."""
+    ids, titles = products
+    title_of = dict(zip(ids, titles, strict=True))
+    known = {
+        query: {product: grade for product, grade in grades.items() if product in title_of}
+        for query, grades in judged.items()
+    }
+    learned = judged_pairs({query: grades for query, grades in known.items() if part_of(query) == "training"}, title_of)
+    measured = test or {query: grades for query, grades in known.items() if part_of(query) == on}
+    run: Run = run_of(
+        PROTOCOL.format(
+            n_training=len(learned.lefts),
+            positive=POSITIVE,
+            bad=BAD,
+            n_test=len(measured),
+            n_products=len(ids),
+            seeds=list(seeds),
+            settings=dict(settings),
+        )
+    )
+    search = Search(ids, titles, measured)
+    words = Words.of(titles, list(measured))
+    by_words = [rows[:10] for rows in words.rows]
+    found: dict[str, Metrics] = {"bm25s": {"ndcg@10": round(float(np.mean(search.gains(by_words))), 4)}}
+    frozen: NDArray[np.float64] | None = None
+    for method in dict.fromkeys(["frozen", *methods]):
+        figures: list[dict[str, float]] = []
+        for seed in seeds if METHODS[method] else seeds[:1]:
+            table = {**settings, "training": {"trackers": [], **settings.get("training", {}), "seed": seed}}
+            config = AdaptConfig.parse({**table, "objectives": METHODS[method] or ("contrast",)}, "adapt")
+            tower, tokenizer = open_tower(open_model_folder(None))
+            started = time.monotonic()
+            with tempfile.TemporaryDirectory() as work:
+                if METHODS[method]:
+                    learn(tower, tokenizer, learned, titles, config, MAX_TOKENS, Path(work))
+            minutes = (time.monotonic() - started) / 60.0
+            gains, both = alone_and_with_words(search, words, tower, tokenizer)
+            frozen = gains if frozen is None else frozen
+            low, high = interval(gains - frozen)
+            figures.append(
+                {
+                    "ndcg@10": float(gains.mean()),
+                    "ndcg@10_with_bm25": float(both.mean()),
+                    "gain_low": low,
+                    "gain_high": high,
+                    "minutes": minutes,
+                    "trained_parameters": float(
+                        sum(one.numel() for one in tower.parameters()) if METHODS[method] else 0
+                    ),
+                }
+            )
+            run.say(f"{method}, seed {seed}: {figures[-1]}")
+        means = {name: float(np.mean([one[name] for one in figures])) for name in figures[0]}
+        spread = {"ndcg@10_sd": float(np.std([one["ndcg@10"] for one in figures], ddof=1))} if len(figures) > 1 else {}
+        found[method] = {name: round(value, 4) for name, value in {**means, **spread}.items()}
+    system = "contrast" if "contrast" in found else list(found)[-1]
+    return run, found.pop(system), found
+
+
+@dataclass(frozen=True)
+class Words:
+    """What BM25 finds for each query, best first, with its scores."""
+
+    rows: list[Int64Array]
+    scores: list[Float32Array]
+
+    @classmethod
+    def of(cls, titles: Sequence[str], queries: Sequence[str], depth: int = 200) -> Words:
+        """By bm25s with an English stemmer."""
+        words = {"stopwords": "en", "stemmer": Stemmer.Stemmer("english"), "show_progress": False}
+        bm25 = bm25s.BM25()
+        bm25.index(bm25s.tokenize(list(titles), **words), show_progress=False)
+        rows, scores = bm25.retrieve(
+            bm25s.tokenize(list(queries), **words), k=min(depth, len(titles)), show_progress=False
+        )
+        return cls([row.astype(np.int64) for row in np.asarray(rows)], list(np.asarray(scores, dtype=np.float32)))
+
+
+def alone_and_with_words(
+    search: Search, words: Words, tower: TextTower, tokenizer: Any, depth: int = 200
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ndcg@10 of each query by the model alone, and together with BM25."""
+    tower.eval()
+    found, asked = (place(tower, tokenizer, texts, MAX_TOKENS) for texts in (search.titles, list(search.judged)))
+    near = best_rows(asked, found, depth)
+    together: list[Int64Array] = []
+    for number, rows in enumerate(near):
+        both = np.union1d(rows, words.rows[number])
+        score = 2.0 * (found[both] @ asked[number])
+        best = max(float(words.scores[number].max()), 1e-9)
+        score[np.searchsorted(both, words.rows[number])] += words.scores[number] / best
+        together.append(both[np.lexsort((both, -score))][:10])
+    return np.array(search.gains(near)), np.array(search.gains(together))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import tomllib
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,10 +64,17 @@ def main() -> None:
     parser.add_argument("--judgments", type=Path, required=True)
     parser.add_argument("--test", type=Path, help="judgments to measure on instead of a quarter of --judgments")
     parser.add_argument("--tuning", action="store_true", help="measure the other three quarters, to choose settings by")
+    parser.add_argument("--adapt", action="store_true", help="adapt the language model and compare; see adapting.py")
+    parser.add_argument("--methods", nargs="*", default=["contrast"], help="with --adapt: masked, contrast, both")
+    parser.add_argument("--seeds", type=int, default=1, help="with --adapt: runs of each method")
+    parser.add_argument("--adapt-settings", default="", help="with --adapt: TOML of [adapt], to try a setting")
     parser.add_argument("--settings", default="", help="TOML of the shop's settings, to try a setting")
     given = parser.parse_args()
     frame = pl.read_parquet(given.products).drop_nulls()
     products = Products(frame["product_uid"].cast(pl.String).to_list(), frame["product_title"].to_list())
+    if given.adapt:
+        adapt(given, products)
+        return
     judged, which = read_judged(given.judgments, given.test, given.tuning)
     queries = list(judged)
     n_relevant = sum(max(grades.values()) >= RELEVANT for grades in judged.values())
@@ -86,12 +94,37 @@ def main() -> None:
     run.finish(system, peers)
 
 
+def adapt(given: argparse.Namespace, products: Products) -> None:
+    """Measure adapted models instead of the shop's search; ``--tuning`` measures on validation queries."""
+    from benchmarks import adapting  # brings torch
+
+    judged, test = (read_all(path) if path else None for path in (given.judgments, given.test))
+    run, system, peers = adapting.measure(
+        (products.ids, products.titles),
+        judged or {},
+        test,
+        given.methods,
+        range(given.seeds),
+        tomllib.loads(given.adapt_settings),
+        lambda protocol: Run("product_search --adapt", protocol),
+        "validation" if given.tuning else "test",
+    )
+    run.finish(system, peers)
+
+
+def read_all(path: Path) -> dict[str, dict[str, float]]:
+    """Relevance by product id, by query."""
+    by_query: dict[str, dict[str, float]] = {}
+    for query, product, relevance in (
+        pl.read_parquet(path).select("search_term", "product_uid", "relevance").iter_rows()
+    ):
+        by_query.setdefault(query, {})[str(product)] = relevance
+    return by_query
+
+
 def read_judged(judgments: Path, test: Path | None, is_tuning: bool) -> tuple[Judgments, str]:
     """The judgments to measure on, by query, and which these are in words."""
-    frame = pl.read_parquet(test or judgments)
-    by_query: dict[str, dict[str, float]] = {}
-    for query, product, relevance in frame.select("search_term", "product_uid", "relevance").iter_rows():
-        by_query.setdefault(query, {})[str(product)] = relevance
+    by_query = read_all(test or judgments)
     if test is not None:
         return by_query, f"all {len(by_query)} queries of a separate test file"
     part = {query: grades for query, grades in by_query.items() if is_tuning != is_held_out(query)}

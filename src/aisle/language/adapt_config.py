@@ -30,6 +30,10 @@ class ContrastConfig(Config):
     """What cosines are multiplied by. Raising it looks more closely at the hardest negatives."""
     hard_negatives: int = Field(default=32, ge=0)
     """Known wrong texts that join a batch, at most. Raising it costs time and teaches finer differences."""
+    mined_negatives: int = Field(default=2, ge=0)
+    """Right texts that the model itself takes for near though they do not belong, for each left text: the nearest a
+    little below those that do. They join the known wrong ones. Raising it looks at more of its mistakes; 0 mines
+    none."""
     both_ways: bool = False
     """Whether a right text must also find its left one among the others'; for pairs whose sides are alike."""
     max_tokens: int = Field(default=64, ge=8)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from aisle.contracts import Progress, silent
 from aisle.errors import NotReadyError
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.contrast import Contrast
-from aisle.language.contrast_pairs import TextPairs
+from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
 from aisle.language.masking import MaskedWords, ReadTexts, Vocabulary
 from aisle.language.model_folder import ModelFolder
 from aisle.language.retrieval_check import Found, find, interval
@@ -98,20 +99,39 @@ def adapt(
         return find(lefts, rights, held_out.left, held_out.right)
 
     before = check("check the model before")
-    for objective in config.objectives:
-        if objective == "masked":
-            _learn_words(tower, tokenizer, texts, config, work / "masked", max_tokens, progress)
-        else:
-            contrast = Contrast("learn what belongs together", learned, tokenizer, config.contrast)
-            train(tower, contrast, config.training_of("contrast"), work / "contrast", progress=progress)
+    learn(tower, tokenizer, learned, texts, config, max_tokens, work, progress)
     after = check("check the model after")
     save_tower(tower, folder, target)
     return Compared(before, after)
 
 
+def learn(
+    tower: TextTower,
+    tokenizer: Any,
+    pairs: TextPairs,
+    texts: Sequence[str],
+    config: AdaptConfig,
+    max_tokens: int,
+    work: Path,
+    progress: Progress = silent,
+) -> None:
+    """Train ``tower`` in place by each of ``config.objectives``; see ``adapt``."""
+    for objective in config.objectives:
+        if objective == "masked":
+            _learn_words(tower, tokenizer, texts, config, work / objective, max_tokens, progress)
+            continue
+        if config.contrast.mined_negatives:
+            tower.eval()
+            lefts = place(tower, tokenizer, pairs.lefts, max_tokens, _named(progress, "mine negatives: left"))
+            rights = place(tower, tokenizer, pairs.rights, max_tokens, _named(progress, "mine negatives: right"))
+            pairs = with_hard_negatives(pairs, lefts, rights, config.contrast.mined_negatives)
+        contrast = Contrast("learn what belongs together", pairs, tokenizer, config.contrast)
+        train(tower, contrast, config.training_of("contrast"), work / objective, progress=progress)
+
+
 def _learn_words(
     tower: TextTower,
-    tokenizer: object,
+    tokenizer: Any,
     texts: Sequence[str],
     config: AdaptConfig,
     work: Path,
@@ -120,13 +140,13 @@ def _learn_words(
 ) -> None:
     from transformers import AutoModelForMaskedLM
 
-    read = tokenizer(list(texts), truncation=True, max_length=max_tokens)  # type: ignore[operator]
+    read = tokenizer(list(texts), truncation=True, max_length=max_tokens)
     words = [[-1 if word is None else word for word in read.word_ids(row)] for row in range(len(texts))]
     vocabulary = Vocabulary(
-        size=len(tokenizer),  # type: ignore[arg-type]
-        mask=tokenizer.mask_token_id,  # type: ignore[attr-defined]
-        padding=tokenizer.pad_token_id,  # type: ignore[attr-defined]
-        special=frozenset(tokenizer.all_special_ids),  # type: ignore[attr-defined]
+        size=len(tokenizer),
+        mask=tokenizer.mask_token_id,
+        padding=tokenizer.pad_token_id,
+        special=frozenset(tokenizer.all_special_ids),
     )
     head = AutoModelForMaskedLM.from_config(tower.model.config)
     setattr(head, head.base_model_prefix, tower.model)

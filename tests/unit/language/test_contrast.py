@@ -11,7 +11,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig
 
 from aisle.language.adapt_config import ContrastConfig
 from aisle.language.contrast import Contrast
-from aisle.language.contrast_pairs import TextPairs
+from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
 from aisle.language.model_folder import packaged_folder
 from aisle.language.retrieval_check import find
 from aisle.language.tower import TextTower, place
@@ -107,3 +107,17 @@ def test_lengths_are_those_of_both_sides(tokenizer) -> None:
         for a, b in zip(PAIRS.left, PAIRS.right, strict=True)
     ]
     assert lengths.tolist() == wanted
+
+
+def test_mined_negatives_are_the_nearest_that_do_not_belong_and_lie_below_what_does() -> None:
+    angles = np.radians([0, 90])
+    lefts = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    angles = np.radians([20, 5, 30, 40, 85, 60])  # of the rights; the first and the fifth belong
+    rights = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    pairs = TextPairs(["a", "b"], list("uvwxyz"), np.array([0, 1]), np.array([0, 4]), wrong={1: np.array([1])})
+
+    mined = with_hard_negatives(pairs, lefts, rights, 2)
+
+    # of a: right 1 lies nearer than its own, so it may belong; 2 and 3 follow. Of b: 5 and 3, beside the known one
+    assert {left: rows.tolist() for left, rows in mined.wrong.items()} == {0: [2, 3], 1: [1, 3, 5]}
+    assert pairs.wrong[1].tolist() == [1]
