@@ -70,6 +70,8 @@ class OnnxEncoder:
             raise CorruptError(f"{folder}: {error}; delete the folder to export anew", path=str(folder)) from error
         self._unknown_token = unknown_token(self._tokenizer)
         self._fingerprint = fingerprint
+        self.megabytes = (folder / "model.onnx").stat().st_size / 1e6
+        """Size of the graph on the disk."""
         self._dimension = int(self._session.get_outputs()[0].shape[1])
 
     @classmethod
