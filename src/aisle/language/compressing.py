@@ -122,7 +122,7 @@ def compress(
 
     steps = [served("as it is", folder, "fp32")]
     tower.eval()
-    taught = place(tower, tokenizer, learned, max_tokens, lambda _, done, total=None: progress("teach", done, total))
+    taught = place(tower, tokenizer, learned, max_tokens, progress)
     smaller = with_fewer_layers(tower.model, config.layers)
     if config.middle_share < 1.0:
         smaller = with_narrower_middles(smaller, config.middle_share, _some(learned, tokenizer, max_tokens))

@@ -81,7 +81,7 @@ def with_narrower_middles(model: Any, share: float, batches: Sequence[dict[str, 
     return smaller
 
 
-def _layers(model: Any) -> tuple[str, nn.ModuleList]:
+def _layers(model: Any) -> tuple[str, Any]:
     n_layers = int(model.config.num_hidden_layers)
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == n_layers:
