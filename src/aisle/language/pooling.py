@@ -19,13 +19,16 @@ def pooled(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     Args:
         hidden: (n, length, d) token vectors.
         mask: (n, length) 1 at tokens, 0 at padding; at least one token a row.
-        pooling: mean over tokens, the first token, or the largest value over tokens.
+        pooling: mean over tokens, the first token, the last token, or the largest value over tokens.
 
     Returns:
         (n, d) unit rows.
     """
     if pooling == "cls":
         vectors = hidden[:, 0]
+    elif pooling == "last":
+        is_other = (mask == 0) | (mask.cumsum(dim=1) != mask.sum(dim=1, keepdim=True))  # (n, length)
+        vectors = hidden.masked_fill(is_other.unsqueeze(-1), 0.0).sum(dim=1)
     elif pooling == "max":
         vectors = hidden.masked_fill(mask.unsqueeze(-1) == 0, -1e9).amax(dim=1)
     else:

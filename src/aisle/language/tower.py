@@ -13,7 +13,7 @@ from torch import nn
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError
-from aisle.language.batches import length_batches
+from aisle.language.batches import length_batches, padded, token_ids_by
 from aisle.language.model_folder import ModelFolder, Pooling
 from aisle.language.pooling import pooled
 
@@ -43,12 +43,13 @@ def place(
     found = np.empty((len(texts), width), dtype=np.float32)
     if not len(texts):
         return found
-    token_ids = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
+    token_ids = token_ids_by(tokenizer, texts, max_tokens)
     done = 0
     with torch.inference_mode():
         for batch in length_batches([len(ids) for ids in token_ids], _BATCH):
-            tokens = tokenizer.pad({"input_ids": [token_ids[row] for row in batch]}, return_tensors="pt").to(device)
-            found[batch] = tower(tokens["input_ids"], tokens["attention_mask"]).float().cpu().numpy()
+            arrays = padded([token_ids[row] for row in batch])
+            tokens, mask = (torch.from_numpy(array).to(device) for array in arrays)  # (b, length) each
+            found[batch] = tower(tokens, mask).float().cpu().numpy()
             done += len(batch)
             progress("encode", done, len(texts))
     return found

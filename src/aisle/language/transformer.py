@@ -13,7 +13,7 @@ import numpy as np
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, CorruptError
-from aisle.language.batches import length_batches, unread_shares
+from aisle.language.batches import clean, length_batches, padded, token_ids_by, unread_shares
 from aisle.language.model_folder import ModelFolder, Pooling, open_model_folder
 from aisle.language.pooling import pooled
 from aisle.settings import EncoderConfig
@@ -22,7 +22,7 @@ from aisle.settings import EncoderConfig
 class TransformerEncoder:
     """The reference implementation: what ONNX is compared with, and the way to run a model on a GPU.
 
-    Pooling is what the model's folder says, mean where it says nothing. Weights are read from safetensors only and run
+    Pooling is what the model's folder says; where it says nothing, mean, or the last token of a decoder. Weights are read from safetensors only and run
     in float32. Cost on 2 cores, MiniLM, product titles: about 140 texts/s, a query 11 ms.
     """
 
@@ -94,12 +94,11 @@ class TransformerEncoder:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         if not len(texts):
             return vectors
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        token_ids = self._tokenizer(clean, truncation=True, max_length=self._max_tokens)["input_ids"]
+        token_ids = token_ids_by(self._tokenizer, texts, self._max_tokens)
         done = 0
         for batch in length_batches([len(ids) for ids in token_ids], self._batch_size):
-            inputs = self._tokenizer.pad({"input_ids": [token_ids[row] for row in batch]}, return_tensors="pt")
-            tokens, mask = inputs["input_ids"].to(self._device), inputs["attention_mask"].to(self._device)
+            arrays = padded([token_ids[row] for row in batch])
+            tokens, mask = (torch.from_numpy(array).to(self._device) for array in arrays)  # (b, length) each
             with torch.inference_mode():
                 hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state  # (b, length, d)
                 vectors[batch] = pooled(hidden, mask, self._pooling).float().cpu().numpy()
@@ -113,6 +112,5 @@ class TransformerEncoder:
         """The share of each text's tokens that the model has no token for, (len(texts),) float32."""
         if not len(texts):
             return np.zeros(0, dtype=np.float32)
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        inputs = self._tokenizer(clean, truncation=True, max_length=self._max_tokens, add_special_tokens=False)
+        inputs = self._tokenizer(clean(texts), truncation=True, max_length=self._max_tokens, add_special_tokens=False)
         return unread_shares(inputs["input_ids"], self._tokenizer.unk_token_id)
