@@ -129,7 +129,9 @@ def _pooling(path: Path, otherwise: Pooling) -> Pooling:
         if config.get(flag) or named == ("lasttoken" if pooling == "last" else pooling):
             return pooling
     if config and (named or any(config.get(flag) for flag in config if flag.startswith("pooling_mode_"))):
-        raise ConfigError(f"{path / '1_Pooling'} asks for a pooling that is not known; known: mean, cls, max, lasttoken")
+        raise ConfigError(
+            f"{path / '1_Pooling'} asks for a pooling that is not known; known: mean, cls, max, lasttoken"
+        )
     return otherwise
 
 
