@@ -154,11 +154,12 @@ def measure(
         for seed in seeds if METHODS[method] else seeds[:1]:
             table = {**settings, "training": {"trackers": [], **settings.get("training", {}), "seed": seed}}
             config = AdaptConfig.parse({**table, "objectives": METHODS[method] or ("contrast",)}, "adapt")
-            tower, tokenizer = open_tower(open_model_folder(None))
+            folder = open_model_folder(None)
+            tower, tokenizer = open_tower(folder)
             started = time.monotonic()
             with tempfile.TemporaryDirectory() as work:
                 if METHODS[method]:
-                    learn(tower, tokenizer, learned, titles, config, MAX_TOKENS, Path(work))
+                    learn(tower, tokenizer, folder, learned, titles, config, MAX_TOKENS, Path(work))
             minutes = (time.monotonic() - started) / 60.0
             gains, both = alone_and_with_words(search, words, tower, tokenizer)
             frozen = gains if frozen is None else frozen

@@ -60,8 +60,9 @@ class AdaptConfig(Config):
     """``tiny`` takes seconds and proves that it runs; ``small`` some 20 minutes on two cores; ``large`` is for a
     GPU."""
     objectives: tuple[Literal["masked", "contrast"], ...] = Field(default=("contrast",), min_length=1)
-    """What is learned, in order: ``masked`` fills in words of the shop's texts, ``contrast`` brings together what
-    belongs together: queries and what was clicked, titles and descriptions, items looked at or bought together."""
+    """What is learned, in order: ``masked`` fills in words of the shop's texts (a decoder learns what comes next),
+    ``contrast`` brings together what belongs together: queries and what was clicked, titles and descriptions, items
+    looked at or bought together."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
     """Share of the queries and items whose pairs are kept out of learning, to compare the model before and after."""
     least_pairs: int = Field(default=200, ge=10)

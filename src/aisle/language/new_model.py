@@ -1,7 +1,7 @@
 """Makes a model that knows nothing yet: a vocabulary learned from texts, and a network with random weights.
 
-Enters: texts and settings. Leaves: a complete model folder, which the encoders read and training begins from. Nothing is
-fetched.
+Enters: texts and settings. Leaves: a complete model folder, which the encoders read and training begins from. Nothing
+is fetched.
 """
 
 from __future__ import annotations

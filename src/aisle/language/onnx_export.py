@@ -1,7 +1,7 @@
 """Writes a transformers model as ONNX: run as its own process, so that a serving process never holds torch.
 
-``python -m aisle.language.onnx_export SOURCE TARGET fp32|int8 mean|cls|max|last MAX_TOKENS`` reads the model folder SOURCE
-and fills the empty folder TARGET with ``model.onnx`` and ``tokenizer.json``. The graph takes ``input_ids`` and
+``python -m aisle.language.onnx_export SOURCE TARGET fp32|int8 mean|cls|max|last MAX_TOKENS`` reads the model folder
+SOURCE and fills the empty folder TARGET with ``model.onnx`` and ``tokenizer.json``. The graph takes ``input_ids`` and
 ``attention_mask`` (n, length) int64 and gives ``embedding`` (n, d) float32 unit rows.
 """
 

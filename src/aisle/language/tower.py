@@ -73,6 +73,27 @@ def open_tower(folder: ModelFolder) -> tuple[TextTower, Any]:
     return TextTower(model, folder.pooling), tokenizer
 
 
+def with_word_head(tower: TextTower, folder: ModelFolder, seed: int) -> Any:
+    """The network of ``tower`` under a head that predicts tokens: masked ones, or each next one of a decoder.
+
+    The head is the one in ``folder`` where it has one, else new from ``seed``. Training it trains ``tower``.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers.utils import logging as transformers_logging
+
+    kind = AutoModelForCausalLM if folder.is_decoder else AutoModelForMaskedLM
+    told = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # a folder without a head is as it should be, and is told as damage
+    try:
+        torch.manual_seed(seed)
+        head = kind.from_pretrained(folder.path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+    finally:
+        transformers_logging.set_verbosity(told)
+    setattr(head, head.base_model_prefix, tower.model)
+    head.tie_weights()
+    return head
+
+
 def save_tower(tower: TextTower, folder: ModelFolder, target: Path) -> None:
     """Fill ``target`` with a model folder like ``folder``, with the weights of ``tower``."""
     for file in sorted(folder.path.rglob("*")):

@@ -22,8 +22,9 @@ from aisle.settings import EncoderConfig
 class TransformerEncoder:
     """The reference implementation: what ONNX is compared with, and the way to run a model on a GPU.
 
-    Pooling is what the model's folder says; where it says nothing, mean, or the last token of a decoder. Weights are read from safetensors only and run
-    in float32. Cost on 2 cores, MiniLM, product titles: about 140 texts/s, a query 11 ms.
+    Pooling is what the model's folder says; where it says nothing, mean, or the last token of a decoder. Weights are
+    read from safetensors only and run in float32. Cost on 2 cores, MiniLM, product titles: about 140 texts/s, a
+    query 11 ms.
     """
 
     def __init__(self, model: ModelFolder, *, batch_size: int, n_threads: int, device: str | None = None) -> None:

@@ -63,11 +63,10 @@ def learn_vocabulary(texts: Sequence[str], kind: VocabularyKind, size: int) -> P
 def _wordpiece(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    marks = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    marks["mask_token"] = "[MASK]"
+    marks = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
 
     def over(vocabulary: dict[str, int] | None) -> Tokenizer:
-        made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+        made = Tokenizer(models.WordPiece(vocabulary, unk_token=marks["unk_token"]))
         made.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         made.decoder = decoders.WordPiece()

@@ -5,23 +5,19 @@ Enters: any string. Leaves: lower-case words, and stems of them. Knows nothing o
 
 from __future__ import annotations
 
-import logging
 import re
-import threading
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
-import jieba
 import tantivy
 
-_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_NUMBER = r"\d+[\-\s]\d+/\d+|\d+/\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+"
-_WORD = re.compile(rf"{_NUMBER}|[{_CHINESE}]+|[^\W\d_{_CHINESE}]+|[\"']")
+from aisle.language.chinese import CHINESE, chinese_starts, is_chinese, segmenter
 
-_RUN = re.compile(rf"[{_CHINESE}]+|[^\s{_CHINESE}]+")
-_CHINESE_CHARACTER = re.compile(f"[{_CHINESE}]")
+_NUMBER = r"\d+[\-\s]\d+/\d+|\d+/\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+"
+_WORD = re.compile(rf"{_NUMBER}|[{CHINESE}]+|[^\W\d_{CHINESE}]+|[\"']")
+
+_RUN = re.compile(rf"[{CHINESE}]+|[^\s{CHINESE}]+")
 
 _UNITS = {
     "in": ("inch", "inches", "ins", '"'),
@@ -85,7 +81,7 @@ def word_starts(text: str) -> list[int]:
     starts: list[int] = []
     for run in _RUN.finditer(text):
         if is_chinese(run.group()[0]):
-            starts += [run.start() + first for first in _chinese_starts(run.group())]
+            starts += [run.start() + first for first in chinese_starts(run.group())]
         elif run.start() == 0 or text[run.start() - 1].isspace():
             starts.append(run.start())
     return starts
@@ -94,11 +90,6 @@ def word_starts(text: str) -> list[int]:
 def stems(of_words: Sequence[str]) -> list[str]:
     """The English stem of each word (Snowball); numbers and Chinese stay as they are."""
     return [_stem(word) for word in of_words]
-
-
-def is_chinese(character: str) -> bool:
-    """Whether ``character`` is written Chinese."""
-    return bool(_CHINESE_CHARACTER.match(character))
 
 
 def _number(piece: str) -> str:
@@ -132,29 +123,6 @@ def _stemmer() -> tantivy.TextAnalyzer:
     return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.raw()).filter(tantivy.Filter.stemmer("english")).build()
 
 
-_segmenter_lock = threading.Lock()
-
-
 def _segmented(run: str) -> list[str]:
     """Words of a run of Chinese, long words with the shorter ones inside them; unknown ones by character."""
-    with _segmenter_lock:
-        segmenter = _segmenter()
-    return list(segmenter.cut_for_search(run, HMM=False))
-
-
-@lru_cache(maxsize=50_000)
-def _chinese_starts(run: str) -> tuple[int, ...]:
-    """Where words of a run of Chinese begin; remembered, for titles repeat each other's phrases."""
-    with _segmenter_lock:
-        segmenter = _segmenter()
-    return tuple(first for _, first, _ in segmenter.tokenize(run, HMM=False))
-
-
-@lru_cache(maxsize=1)
-def _segmenter() -> Any:
-    """The dictionary of jieba, read without its loader, which shares a file under /tmp and prints to standard error."""
-    jieba.setLogLevel(logging.WARNING)
-    segmenter = jieba.Tokenizer()
-    segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
-    segmenter.initialized = True
-    return segmenter
+    return list(segmenter().cut_for_search(run, HMM=False))

@@ -13,13 +13,14 @@ ENGLISH = {
 
 
 def chinese(n: int, seed: int = 0) -> list[str]:
-    """Sentences in which a thing always goes with its own property, and colours with nothing."""
+    """Sentences in which a thing always goes with its own property, and colours with anything."""
     rng = np.random.default_rng(seed)
     things = list(THINGS)
     found = []
     for _ in range(n):
-        thing, colour = things[rng.integers(len(things))], COLOURS[rng.integers(len(COLOURS))]
-        found.append(f"这款{THINGS[thing]}的{thing}有{colour}可选，{thing}很{THINGS[thing]}")
+        thing = things[rng.integers(len(things))]
+        one, other = rng.choice(COLOURS, size=2, replace=False)
+        found.append(f"这款{THINGS[thing]}的{thing}有{one}和{other}可选，{thing}很{THINGS[thing]}")
     return found
 
 
