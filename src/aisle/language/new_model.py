@@ -20,7 +20,7 @@ from aisle.language.vocabulary import learn_vocabulary
 from aisle.settings import Config
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerFast
+    from transformers import PretrainedConfig
 
 ModelSize = Literal["tiny", "small", "base"]
 Family = Literal["encoder", "decoder"]
@@ -108,7 +108,7 @@ def new_model(texts: Sequence[str], config: NewModelConfig, folder: Path) -> Mod
     shape, is_encoder = config.shape, config.family == "encoder"
     tokenizer = learn_vocabulary(texts, "wordpiece" if is_encoder else "bpe", shape.vocabulary)
     tokenizer.model_max_length = shape.max_tokens
-    network = _bert(shape, tokenizer) if is_encoder else _gpt2(shape, tokenizer)
+    network = (_bert if is_encoder else _gpt2)(shape, tokenizer.get_vocab())
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = AutoModel.from_config(network)
@@ -128,32 +128,32 @@ def new_model(texts: Sequence[str], config: NewModelConfig, folder: Path) -> Mod
     return open_model_folder(str(folder))
 
 
-def _bert(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
+def _bert(shape: ModelShape, number: Mapping[str, int]) -> PretrainedConfig:
     from transformers import BertConfig
 
     return BertConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=len(number),
         hidden_size=shape.width,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         intermediate_size=4 * shape.width,
         max_position_embeddings=shape.max_tokens,
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=number["[PAD]"],
     )
 
 
-def _gpt2(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
+def _gpt2(shape: ModelShape, number: Mapping[str, int]) -> PretrainedConfig:
     from transformers import GPT2Config
 
     return GPT2Config(
-        vocab_size=len(tokenizer),
+        vocab_size=len(number),
         n_embd=shape.width,
         n_layer=shape.layers,
         n_head=shape.heads,
         n_positions=shape.max_tokens,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=number["<|pad|>"],
+        bos_token_id=number["<|start|>"],
+        eos_token_id=number["<|end|>"],
     )
 
 

@@ -86,8 +86,8 @@ def _wordpiece(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
     )
     learner.train_from_iterator(texts, trainer)
     tokenizer = over(learner.get_vocab())
-    first, last = (tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", last), ("[CLS]", first))
+    number = tokenizer.get_vocab()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", number["[SEP]"]), ("[CLS]", number["[CLS]"]))
     return _for_transformers(tokenizer, marks)
 
 
