@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aisle.language.batches import clean
 from aisle.language.chinese import CHINESE, chinese_starts
-from aisle.language.masking import ReadTexts
+
+if TYPE_CHECKING:
+    from aisle.language.masking import ReadTexts
 
 _RUN = re.compile(f"[{CHINESE}]+")
 
@@ -25,6 +27,8 @@ def words_of(tokenizer: Any, texts: Sequence[str], max_tokens: int | None = None
         texts: any.
         max_tokens: what is beyond is cut; None cuts nothing.
     """
+    from aisle.language.masking import ReadTexts  # which needs torch
+
     if not len(texts):
         return ReadTexts([], [])
     tidy = clean(texts)
