@@ -1,0 +1,91 @@
+"""What a fine-tuned model tells of a text, and how long it learns to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from aisle.settings import Config
+from aisle.training.config import TrainingConfig
+
+Kind = Literal["binary", "classes", "tags"]
+Metric = Literal["accuracy", "macro_f1", "auc", "log_loss"]
+Size = Literal["tiny", "small", "large"]
+
+_BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
+    "tiny": {"epochs": 3, "max_steps": 60, "batch_size": 16},
+    "small": {"epochs": 4, "batch_size": 32},
+    "large": {"epochs": 8, "batch_size": 128},
+}
+_HEADS_ONLY: Mapping[str, Any] = {"learning_rate": 1e-2, "epochs": 60, "patience": 10, "max_steps": 0}
+"""Steps over frozen vectors cost next to nothing, so there are many and large ones."""
+
+
+class TaskConfig(Config):
+    """One thing to tell of a text."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    """Names the task in data, answers and metrics."""
+    kind: Kind
+    """``binary``: no or yes; ``classes``: exactly one of the labels; ``tags``: any number of them, also none."""
+    labels: tuple[str, ...] = Field(min_length=1)
+    """All there are, in the order of the probabilities; for ``binary`` first what means no, then what means yes."""
+    weight: float = Field(default=1.0, gt=0.0)
+    """Of the task's loss and metrics among those of the other tasks. Raising it favours this task."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of the text's vector that is hidden from the head in training. Raising it guards small data sets."""
+    is_balanced: bool = False
+    """Whether rare labels count as much as frequent ones. Probabilities are then those of a world where all labels are
+    equally frequent."""
+
+    @model_validator(mode="after")
+    def _labels_fit_the_kind(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"task {self.name!r}: a label is named twice")
+        if self.kind == "binary" and len(self.labels) != 2:
+            raise ValueError(f"task {self.name!r} is binary and takes 2 labels, not {len(self.labels)}")
+        if self.kind == "classes" and len(self.labels) < 2:
+            raise ValueError(f"task {self.name!r} needs 2 labels to choose from, or more")
+        return self
+
+    @property
+    def is_one_of(self) -> bool:
+        """Whether exactly one label is right, so that the probabilities of a text sum to 1."""
+        return self.kind != "tags"
+
+
+class FinetuneConfig(Config):
+    """Settings of ``finetuning.finetune``."""
+
+    size: Size = "small"
+    """``tiny`` takes seconds and proves that it runs; ``small`` is for a CPU; ``large`` for a GPU."""
+    trained: Literal["all", "heads"] = "all"
+    """``all``: every weight learns. ``heads``: the language model stays, its vectors are computed once and only the
+    heads learn, in seconds; less exact, and all there is time for on a small machine."""
+    metric: Metric = "macro_f1"
+    """What the best weights are best at, over the validation part: the mean of the tasks by their weights."""
+    validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
+    """Share of each task's texts that are not learned from. Raising it measures and calibrates more surely."""
+    least_rows: int = Field(default=20, ge=10)
+    """Labelled rows that each task needs. Raising it starts later and surer."""
+    max_tokens: int = Field(default=128, ge=8)
+    """Tokens read of a text, or of a pair of them. Raising it costs time for long texts."""
+    training: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings of the training loop that differ from what ``size`` and ``trained`` set, see
+    ``training.config.TrainingConfig``."""
+
+    @field_validator("training")
+    @classmethod
+    def _suits_the_loop(cls, training: Mapping[str, Any]) -> Mapping[str, Any]:
+        TrainingConfig.model_validate(dict(training))
+        return training
+
+    def loop(self) -> TrainingConfig:
+        """The loop's settings."""
+        settings: dict[str, Any] = {"learning_rate": 2e-5, **_BY_SIZE[self.size]}
+        if self.trained == "heads":
+            settings |= _HEADS_ONLY
+        settings["early_stopping"] = f"-{self.metric}" if self.metric == "log_loss" else self.metric
+        return TrainingConfig.parse({**settings, **self.training}, "finetune.training")

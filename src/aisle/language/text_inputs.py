@@ -1,0 +1,94 @@
+"""Texts, or pairs of them, as the batches that a transformers model reads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aisle.contracts import Float32Array
+
+Int64Array = NDArray[np.int64]
+Batch = dict[str, torch.Tensor]
+
+
+class Inputs(Protocol):
+    """Examples as a network takes them."""
+
+    @property
+    def lengths(self) -> Int64Array:
+        """(n,) tokens of each."""
+        ...
+
+    def batch(self, rows: Int64Array) -> Batch:
+        """The network's arguments for some of them."""
+        ...
+
+
+class TokenInputs:
+    """Implements ``Inputs``: token ids, and to which of two texts each belongs where the model asks for that."""
+
+    def __init__(
+        self, tokenizer: Any, model: Any, texts: Sequence[str], second: Sequence[str | None], max_tokens: int
+    ) -> None:
+        """Cut to ``max_tokens``, of a pair the longer text first; a text has at least one token."""
+        n_types = int(getattr(model.config, "type_vocab_size", 0) or 0)
+        self._has_types = n_types > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
+        self._padding = int(tokenizer.pad_token_id or 0)
+        self._ids: list[list[int]] = [[] for _ in texts]
+        self._types: list[list[int]] = [[] for _ in texts]
+        single = [row for row, other in enumerate(second) if other is None]
+        pairs = [row for row, other in enumerate(second) if other is not None]
+        for rows in (single, pairs):
+            if not rows:
+                continue
+            sides = [[_readable(texts[row]) for row in rows]]
+            if rows is pairs:
+                sides.append([_readable(second[row] or "") for row in rows])
+            read = tokenizer(*sides, truncation=True, max_length=max_tokens)
+            types = read["token_type_ids"] if "token_type_ids" in read else [[0] * len(ids) for ids in read["input_ids"]]
+            for row, ids, of_row in zip(rows, read["input_ids"], types, strict=True):
+                self._ids[row], self._types[row] = (list(ids), list(of_row)) if ids else ([self._padding], [0])
+
+    @property
+    def lengths(self) -> Int64Array:
+        """(n,) tokens."""
+        return np.array([len(ids) for ids in self._ids], dtype=np.int64)
+
+    def batch(self, rows: Int64Array) -> Batch:
+        """``input_ids``, ``attention_mask``, where asked for ``token_type_ids``; (b, longest) int64 each."""
+        ids = [self._ids[row] for row in rows]
+        longest = max(len(one) for one in ids)
+        tokens = np.full((len(ids), longest), self._padding, dtype=np.int64)
+        mask, types = np.zeros_like(tokens), np.zeros_like(tokens)
+        for place, row in enumerate(rows):
+            n = len(ids[place])
+            tokens[place, :n], mask[place, :n], types[place, :n] = ids[place], 1, self._types[row]
+        found = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
+        return {**found, "token_type_ids": torch.from_numpy(types)} if self._has_types else found
+
+
+class VectorInputs:
+    """Implements ``Inputs``: vectors of texts that were computed before."""
+
+    def __init__(self, vectors: Float32Array) -> None:
+        """(n, d), as the heads take them."""
+        self._vectors = vectors
+
+    @property
+    def lengths(self) -> Int64Array:
+        """(n,) 1 each."""
+        return np.ones(len(self._vectors), dtype=np.int64)
+
+    def batch(self, rows: Int64Array) -> Batch:
+        """``vectors``, (b, d) float32."""
+        return {"vectors": torch.from_numpy(self._vectors[rows])}
+
+
+def _readable(text: str) -> str:
+    """Without lone surrogates, which tokenizers refuse."""
+    return text.encode("utf-8", "replace").decode("utf-8")
