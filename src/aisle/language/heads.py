@@ -87,9 +87,7 @@ class Classification:
         self.name = name
         self._inputs, self._truth, self._tasks = inputs, truth, tasks
         self._lengths = inputs.lengths
-        self._label_weights = {
-            task.name: torch.from_numpy(label_weights(truth[task.name], task)) for task in tasks
-        }
+        self._label_weights = {task.name: torch.from_numpy(label_weights(truth[task.name], task)) for task in tasks}
 
     @property
     def lengths(self) -> Int64Array:

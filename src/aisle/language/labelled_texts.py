@@ -134,9 +134,7 @@ def _check_columns(table: LabelledTexts, tasks: Mapping[str, TaskConfig]) -> Non
     columns: dict[str, Sequence[object]] = dict(table.labels)
     for name in columns:
         if name not in tasks:
-            raise DataError(
-                f"{table.source}: {unknown_name('task', name, tasks)}", source=table.source, field=name
-            )
+            raise DataError(f"{table.source}: {unknown_name('task', name, tasks)}", source=table.source, field=name)
     if table.second is not None:
         columns["second"] = table.second
     for name, column in columns.items():

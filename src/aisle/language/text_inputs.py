@@ -50,7 +50,9 @@ class TokenInputs:
             if rows is pairs:
                 sides.append([_readable(second[row] or "") for row in rows])
             read = tokenizer(*sides, truncation=True, max_length=max_tokens)
-            types = read["token_type_ids"] if "token_type_ids" in read else [[0] * len(ids) for ids in read["input_ids"]]
+            types = (
+                read["token_type_ids"] if "token_type_ids" in read else [[0] * len(ids) for ids in read["input_ids"]]
+            )
             for row, ids, of_row in zip(rows, read["input_ids"], types, strict=True):
                 self._ids[row], self._types[row] = (list(ids), list(of_row)) if ids else ([self._padding], [0])
 

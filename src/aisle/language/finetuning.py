@@ -1,0 +1,161 @@
+"""Teaches a language model to tell labels of texts, from texts that people labelled.
+
+Enters: a model's folder, tables of labelled texts, tasks. Leaves: a folder that ``text_model.TextModel`` opens, and the
+figures of texts that were not learned from. Knows nothing of shops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from aisle.contracts import Float32Array, Progress, silent
+from aisle.errors import ConfigError, DataError
+from aisle.language.finetune_config import FinetuneConfig, TaskConfig
+from aisle.language.heads import Classification, TextClassifier, label_weights, logits_of, vectors_of
+from aisle.language.label_metrics import measure, of_all_tasks
+from aisle.language.labelled_texts import Examples, LabelledTexts, Truth, read_examples, split
+from aisle.language.model_folder import ModelFolder
+from aisle.language.temperature import fit_temperature, probabilities
+from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
+from aisle.language.text_model import About, write_text_model
+from aisle.language.tower import open_tower
+from aisle.training.loop import Trained, train
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a fine-tuning came to."""
+
+    trained: Trained
+    metrics: Mapping[str, float]
+    """Of the texts that were not learned from, with calibrated probabilities: ``TASK/METRIC``, and ``METRIC``, the mean
+    over tasks by their weights. The best weights and temperatures were chosen by the same texts, so that new texts do
+    slightly worse."""
+    temperatures: Mapping[str, float]
+    """By task; above 1 where the model was too sure."""
+    n_learned: int
+    n_checked: int
+
+
+def finetune(
+    model_folder: ModelFolder,
+    tables: Sequence[LabelledTexts],
+    tasks: Sequence[TaskConfig],
+    config: FinetuneConfig,
+    *,
+    work: Path,
+    target: Path,
+    progress: Progress = silent,
+) -> Finetuned:
+    """Train a copy of a model on labelled texts and write it to ``target``.
+
+    Args:
+        model_folder: the model to begin from.
+        tables: labelled texts; each may be labelled for other tasks.
+        tasks: what to tell, all learned together.
+        config: how.
+        work: for checkpoints; a killed run with the same data and settings goes on from there.
+        target: a folder that is empty or not there.
+        progress: hears of each part.
+
+    Raises:
+        ConfigError: tasks named alike or none, settings that cannot be met, or ``target`` holds something.
+        DataError: names the table and row, and what is allowed.
+    """
+    if not tasks or len({task.name for task in tasks}) != len(tasks):
+        raise ConfigError(
+            f"tasks are named {', '.join(task.name for task in tasks) or 'nowhere'}; give one at least, each with a name "
+            "of its own",
+            setting="finetune.tasks",
+        )
+    if target.exists() and any(target.iterdir()):
+        raise ConfigError(f"{target} is not an empty folder; name one that is empty or not there yet")
+    examples = read_examples(tables, tasks, config.least_rows)
+    learned_rows, checked_rows = split(examples, config.validation_share)
+    learned, checked = examples.at(learned_rows), examples.at(checked_rows)
+    _check_is_checked(checked, tasks)
+    tower, tokenizer = open_tower(model_folder)
+    loop = config.loop()
+    classifier = TextClassifier(tower.model, tower.pooling, tasks, loop.seed)
+    max_tokens = min(config.max_tokens, model_folder.max_tokens)
+
+    inputs = [
+        TokenInputs(tokenizer, classifier.backbone, part.texts, part.second, max_tokens) for part in (learned, checked)
+    ]
+    network, (to_learn, to_check) = _what_learns(classifier, inputs, config, progress)
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        return _measured(logits_of(model, to_check, tasks), checked.truth, tasks, dict.fromkeys(checked.truth, 1.0))
+
+    objective = Classification("learn labels", to_learn, learned.truth, tasks)
+    run = work / _digest(model_folder, examples, tasks, config)
+    trained = train(network, objective, loop, run, evaluate=evaluate, progress=progress)
+
+    logits = logits_of(network, to_check, tasks)
+    temperatures = {
+        task.name: fit_temperature(
+            logits[task.name],
+            checked.truth[task.name],
+            label_weights(learned.truth[task.name], task),
+            is_one_of=task.is_one_of,
+        )
+        for task in tasks
+    }
+    about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
+    write_text_model(classifier, model_folder, about, target)
+    metrics = _measured(logits, checked.truth, tasks, temperatures)
+    return Finetuned(trained, metrics, temperatures, len(learned), len(checked))
+
+
+def _what_learns(
+    classifier: TextClassifier, inputs: Sequence[Inputs], config: FinetuneConfig, progress: Progress
+) -> tuple[nn.Module, Sequence[Inputs]]:
+    """The network that the loop trains and what it reads.
+
+    Adapters belong here: freeze the backbone, put them into ``classifier.backbone`` and return the classifier with the
+    inputs as they are; merge them before ``write_text_model``.
+    """
+    if config.trained == "all":
+        return classifier, inputs
+    classifier.requires_grad_(False)
+    classifier.heads.requires_grad_(True)
+    classifier.eval()
+    if torch.cuda.is_available():
+        classifier.to("cuda")
+    return classifier.heads, [VectorInputs(vectors_of(classifier, one, progress)) for one in inputs]
+
+
+def _check_is_checked(checked: Examples, tasks: Sequence[TaskConfig]) -> None:
+    for task in tasks:
+        if not checked.truth[task.name].is_known.any():
+            raise DataError(
+                f"task {task.name!r}: too few different texts to keep some out of learning; label more of them, at "
+                "least two different texts a label",
+                field=task.name,
+            )
+
+
+def _measured(
+    logits: Mapping[str, Float32Array],
+    truth: Mapping[str, Truth],
+    tasks: Sequence[TaskConfig],
+    temperatures: Mapping[str, float],
+) -> dict[str, float]:
+    by_task = {}
+    for task in tasks:
+        known = truth[task.name].is_known
+        found = probabilities(logits[task.name][known], temperatures[task.name], is_one_of=task.is_one_of)
+        by_task[task.name] = measure(truth[task.name].values[known], found, is_one_of=task.is_one_of)
+    return of_all_tasks(by_task, [task.weight for task in tasks])
+
+
+def _digest(folder: ModelFolder, examples: Examples, tasks: Sequence[TaskConfig], config: FinetuneConfig) -> str:
+    """Whose checkpoints are ours."""
+    told = [folder.digest, examples.digest(), config.model_dump_json(), *(task.model_dump_json() for task in tasks)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]

@@ -1,0 +1,141 @@
+"""A fine-tuned model in its folder: written once, opened to tell labels of texts.
+
+backbone/            the language model and its tokenizer, as transformers reads them
+heads.safetensors    one linear head a task
+classifier.json      tasks, temperatures, tokens read
+checksums.json       of all of these; written last, so that half a folder is a damaged one
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+
+from aisle.contracts import Float32Array, Progress, silent
+from aisle.errors import AisleError, ConfigError, CorruptError, DataError, UnavailableError
+from aisle.language.finetune_config import TaskConfig
+from aisle.language.heads import TextClassifier, logits_of
+from aisle.language.model_folder import ModelFolder, open_model_folder
+from aisle.language.temperature import probabilities
+from aisle.language.text_inputs import TokenInputs
+from aisle.language.tower import TextTower, open_tower, save_tower
+from aisle.settings import Config
+from aisle.storage.checksums import check_files, write_checksums
+
+_BACKBONE, _HEADS, _ABOUT = "backbone", "heads.safetensors", "classifier.json"
+_FORM = 1
+
+
+class About(Config):
+    """What ``classifier.json`` holds."""
+
+    form: int = Field(default=_FORM, ge=_FORM, le=_FORM)
+    """Of the folder; others are refused."""
+    tasks: tuple[TaskConfig, ...] = Field(min_length=1)
+    """What the heads tell, in their order."""
+    temperatures: Mapping[str, float]
+    """By task, what logits are divided by."""
+    max_tokens: int = Field(ge=1)
+    """Tokens read of a text or pair."""
+
+
+class TextModel:
+    """Tells labels of texts, with calibrated probabilities."""
+
+    def __init__(self, classifier: TextClassifier, tokenizer: Any, about: About) -> None:
+        """``load`` opens one from its folder."""
+        self._classifier = classifier.eval()
+        self._tokenizer, self._about = tokenizer, about
+
+    @property
+    def tasks(self) -> tuple[TaskConfig, ...]:
+        """What it tells; probabilities are in the order of each task's ``labels``."""
+        return self._about.tasks
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str | None = None) -> Self:
+        """Open what ``finetune`` wrote.
+
+        Args:
+            folder: its target.
+            device: a torch device; None takes the GPU where there is one.
+
+        Raises:
+            ConfigError: there is no such folder.
+            CorruptError: the folder is damaged.
+        """
+        import torch
+
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is no folder; name one that a model was fine-tuned into")
+        try:
+            check_files(folder)
+            about = About.parse(json.loads((folder / _ABOUT).read_text(encoding="utf-8")), _ABOUT)
+            tower, tokenizer = open_tower(open_model_folder(str(folder / _BACKBONE)))
+            classifier = TextClassifier(tower.model, tower.pooling, about.tasks)
+            classifier.heads.load_state_dict(load_file(folder / _HEADS))
+        except UnavailableError:
+            raise
+        except (AisleError, OSError, ValueError, RuntimeError) as error:
+            path = getattr(error, "path", None) or str(folder)
+            why = str(error).split("; run `aisle train`")[0]
+            raise CorruptError(
+                f"the fine-tuned model {folder} is damaged: {why}; fine-tune it again, or put back a copy", path=path
+            ) from error
+        return cls(classifier.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer, about)
+
+    def predict(
+        self, texts: Sequence[str], second: Sequence[str | None] | None = None, *, progress: Progress = silent
+    ) -> dict[str, Float32Array]:
+        """Probabilities of labels, by task.
+
+        Args:
+            texts: (n,) such as item texts.
+            second: (n,) what each is looked at together with, as in training; None for nothing.
+            progress: hears of texts.
+
+        Returns:
+            (n, n_labels) float32 each, rows as in ``texts``; they sum to 1 but for tags.
+
+        Raises:
+            DataError: ``second`` is not as long as ``texts``.
+        """
+        if second is not None and len(second) != len(texts):
+            raise DataError(
+                f"{len(texts)} texts and {len(second)} second texts; give one each, None where there is none"
+            )
+        others = [None] * len(texts) if second is None else second
+        inputs = TokenInputs(self._tokenizer, self._classifier.backbone, texts, others, self._about.max_tokens)
+        logits = logits_of(self._classifier, inputs, self.tasks, progress)
+        return {
+            task.name: probabilities(logits[task.name], self._about.temperatures[task.name], is_one_of=task.is_one_of)
+            for task in self.tasks
+        }
+
+
+def write_text_model(classifier: TextClassifier, like: ModelFolder, about: About, target: Path) -> None:
+    """Fill ``target``, which is empty or not there; ``like`` is what the backbone was opened from.
+
+    Raises:
+        ConfigError: ``target`` holds something.
+        UnavailableError: the disk does not take it.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target} is not an empty folder; name one that is empty or not there yet")
+    try:
+        (target / _BACKBONE).mkdir(parents=True)
+        save_tower(TextTower(classifier.backbone, classifier.pooling), like, target / _BACKBONE)
+        heads = {name: one.detach().cpu().contiguous() for name, one in classifier.heads.state_dict().items()}
+        save_file(heads, target / _HEADS)
+        (target / _ABOUT).write_text(json.dumps(about.model_dump(mode="json"), indent=1), encoding="utf-8")
+        files = sorted(file.relative_to(target).as_posix() for file in target.rglob("*") if file.is_file())
+        write_checksums(target, files)
+    except OSError as error:
+        raise UnavailableError(
+            f"the fine-tuned model cannot be written to {target}: {error}; free space, empty it and run again"
+        ) from error
