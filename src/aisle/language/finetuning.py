@@ -70,8 +70,8 @@ def finetune(
     """
     if not tasks or len({task.name for task in tasks}) != len(tasks):
         raise ConfigError(
-            f"tasks are named {', '.join(task.name for task in tasks) or 'nowhere'}; give one at least, each with a name "
-            "of its own",
+            f"tasks are named {', '.join(task.name for task in tasks) or 'nowhere'}; give one at least, each with "
+            "a name of its own",
             setting="finetune.tasks",
         )
     if target.exists() and any(target.iterdir()):

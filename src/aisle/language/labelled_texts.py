@@ -71,7 +71,8 @@ class Examples:
     def at(self, rows: Int64Array) -> Examples:
         """Some of them."""
         truth = {task: one.at(rows) for task, one in self.truth.items()}
-        return Examples([self.texts[row] for row in rows], [self.second[row] for row in rows], truth)
+        chosen: list[int] = rows.tolist()
+        return Examples([self.texts[row] for row in chosen], [self.second[row] for row in chosen], truth)
 
     def digest(self) -> str:
         """Tells these examples from others."""
@@ -100,6 +101,7 @@ def read_examples(tables: Sequence[LabelledTexts], tasks: Sequence[TaskConfig], 
         values = np.concatenate([part.values for part in parts] or [np.zeros((0, len(task.labels)), np.float32)])
         known = np.concatenate([part.is_known for part in parts] or [np.zeros(0, np.bool_)])
         truth[task.name] = Truth(values, known)
+    for task in tasks:
         _check_enough(task, truth[task.name], tables, least_rows)
     is_labelled = np.any([one.is_known for one in truth.values()], axis=0) if truth else np.zeros(n_rows, np.bool_)
     texts = [text for table in tables for text in table.texts]

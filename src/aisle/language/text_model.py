@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
 
@@ -69,8 +70,6 @@ class TextModel:
             ConfigError: there is no such folder.
             CorruptError: the folder is damaged.
         """
-        import torch
-
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder; name one that a model was fine-tuned into")
         try:
