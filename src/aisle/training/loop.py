@@ -74,7 +74,9 @@ class Stepwise(Protocol):
     """An objective or model part that acts after each optimiser step, as AdaLoRA does."""
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """``step`` steps are done."""
+        """``step`` steps are done; parameters still have the gradients of the last one. State that a resumed run needs
+        belongs into buffers of ``model``, which checkpoints hold.
+        """
         ...
 
 
@@ -204,11 +206,11 @@ class _Run:
         if config.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimiser.step()
-        self.optimiser.zero_grad()
         self.standing.step += 1
         self.n_examples += n_rows
         if isinstance(self.objective, Stepwise):
             self.objective.after_step(self.bare, self.standing.step)
+        self.optimiser.zero_grad()
         self._note(total, rate)
 
     def _learn_from(self, rows: Int64Array, n_rows: int, number: int) -> torch.Tensor:
