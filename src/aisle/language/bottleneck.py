@@ -1,8 +1,8 @@
 """Bottleneck adapters: small networks behind the sub-layers of a model that itself stays as it is.
 
 Houlsby et al. (2019), "Parameter-efficient transfer learning for NLP", section 2.1: behind the projection that ends
-each attention and each feed-forward sub-layer, before the skip connection. Layer norms, which the paper trains too, stay
-frozen here, so that several adapters can share one model.
+each attention and each feed-forward sub-layer, before the skip connection. Layer norms, which the paper trains too,
+stay frozen here, so that several adapters can share one model.
 """
 
 from __future__ import annotations
