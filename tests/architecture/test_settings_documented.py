@@ -12,6 +12,8 @@ import pytest
 
 from aisle import registry, settings
 from aisle.language.adapt_config import AdaptConfig, ContrastConfig, MaskingConfig
+from aisle.language.adapter_config import AdapterConfig
+from aisle.language.views import PieceConfig, ViewConfig
 from aisle.settings import DEFAULT_PLACEMENTS, Config
 from aisle.training.config import TrainingConfig
 
@@ -28,6 +30,9 @@ TABLES: dict[str, type[Config]] = {
     "adapt": AdaptConfig,
     "adapt.contrast": ContrastConfig,
     "adapt.masking": MaskingConfig,
+    "adapt.pieces": PieceConfig,
+    "adapt.views": ViewConfig,
+    "adapt.adapter": AdapterConfig,
     "adapt.training": TrainingConfig,
     "serving": settings.ServingConfig,
     **{f"source.{name}": registry.find("aisle.sources", name).Config for name in registry.registered("aisle.sources")},

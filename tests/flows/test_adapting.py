@@ -16,6 +16,7 @@ from aisle.flows.adapt import IS_BETTER
 from aisle.flows.text_pairs import BOUGHT, DESCRIPTION, QUERY, VIEWED, gather_pairs
 from aisle.folder import init
 from aisle.language.adapt_config import AdaptConfig
+from aisle.language.adapter_config import AdapterConfig
 from aisle.language.model_folder import packaged_folder
 from aisle.shop import Shop
 from aisle.simulation import simulate
@@ -118,11 +119,27 @@ def test_the_way_back(shop) -> None:
         shop.rollback("encoder")
 
 
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_an_adapter_learns_and_becomes_part_of_the_model(shop, method) -> None:
+    short = SHORT.model_copy(update={"adapter": AdapterConfig(method=method), "objectives": ("pieces", "contrast")})
+
+    manifest = shop.adapt(short, force=True)
+
+    assert 0 < manifest.metrics["n_trained_parameters"] < 20_000
+    assert manifest.metrics["gain"] != 0.0
+    kept = {file.name for file in (shop.folder.models / "encoder" / manifest.version).iterdir()}
+    assert "model.safetensors" in kept
+    assert "adapter_config.json" not in kept
+    assert shop.search("shoes").degraded == ()
+
+
 def test_what_cannot_be_adapted_is_refused(tmp_path: Path, shop) -> None:
     with pytest.raises(ConfigError, match=r"adapt.*batchsize"):
         shop.adapt(AdaptConfig(size="tiny", training={"batchsize": 3}))
     with Shop(init(tmp_path / "empty")) as empty, pytest.raises(NotReadyError, match="no items"):
         empty.adapt(SHORT)
+    with pytest.raises(ConfigError, match="cannot be merged"):
+        shop.adapt(SHORT.model_copy(update={"adapter": AdapterConfig(method="prefix")}))
     with pytest.raises(NotReadyError, match="pairs of texts"):
         shop.adapt(SHORT.model_copy(update={"least_pairs": 100_000}))
     served = '[encoder]\nkind = "openai"\naddress = "http://127.0.0.1:9/v1"\nmodel = "m"\n'

@@ -7,20 +7,23 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from aisle.language.adapter_config import AdapterConfig
+from aisle.language.views import PieceConfig, ViewConfig
 from aisle.settings import Config
 from aisle.training.config import TrainingConfig
 
 Size = Literal["tiny", "small", "large"]
+Learned = Literal["masked", "pieces", "contrast"]
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
     "tiny": {"epochs": 1, "max_steps": 30, "batch_size": 32},
     "small": {"epochs": 1, "max_steps": 500, "batch_size": 64},
     "large": {"epochs": 3, "batch_size": 256},
 }
-_MASKED_BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
-    "tiny": {"max_steps": 30},
-    "small": {"max_steps": 1_000},
-    "large": {},
+_OF_WORDS: Mapping[Learned, Mapping[Size, Mapping[str, Any]]] = {
+    "masked": {"tiny": {"max_steps": 30}, "small": {"max_steps": 1_000}, "large": {}},
+    "pieces": {"tiny": {"max_steps": 30}, "small": {"max_steps": 300, "batch_size": 128}, "large": {"epochs": 2}},
 }
+"""What learns from the items' texts alone, of which there are many."""
 
 
 class ContrastConfig(Config):
@@ -59,10 +62,10 @@ class AdaptConfig(Config):
     size: Size = "small"
     """``tiny`` takes seconds and proves that it runs; ``small`` some 20 minutes on two cores; ``large`` is for a
     GPU."""
-    objectives: tuple[Literal["masked", "contrast"], ...] = Field(default=("contrast",), min_length=1)
-    """What is learned, in order: ``masked`` fills in words of the shop's texts (a decoder learns what comes next),
-    ``contrast`` brings together what belongs together: queries and what was clicked, titles and descriptions, items
-    looked at or bought together."""
+    objectives: tuple[Learned, ...] = Field(default=("pieces", "contrast"), min_length=1)
+    """What is learned, in order: ``masked`` fills in words of the shop's texts (a decoder learns what comes next);
+    ``pieces`` finds an item by a few of its words; ``contrast`` brings together what belongs together: queries and
+    what was clicked, titles and descriptions, items looked at or bought together."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
     """Share of the queries and items whose pairs are kept out of learning, to compare the model before and after."""
     least_pairs: int = Field(default=200, ge=10)
@@ -73,12 +76,18 @@ class AdaptConfig(Config):
     """How pairs are learned."""
     masking: MaskingConfig = MaskingConfig()
     """How words are masked."""
+    pieces: PieceConfig = PieceConfig()
+    """What pieces of an item's text it is found by."""
+    views: ViewConfig = ViewConfig()
+    """How texts of pairs are changed each time they are read (augmentation)."""
+    adapter: AdapterConfig = AdapterConfig()
+    """Whether all weights learn, or a small adapter that is merged into them at the end."""
     training: Mapping[str, Any] = Field(default_factory=dict)
     """Settings of the training loop that differ from what ``size`` sets, see ``training.config.TrainingConfig``."""
 
-    def training_of(self, objective: Literal["masked", "contrast"]) -> TrainingConfig:
+    def training_of(self, objective: Learned) -> TrainingConfig:
         """The loop's settings for one objective."""
         settings = dict(_BY_SIZE[self.size])
-        if objective == "masked":
-            settings |= {"learning_rate": 1e-4, **_MASKED_BY_SIZE[self.size]}
+        if objective in _OF_WORDS:
+            settings |= {"learning_rate": 1e-4, **_OF_WORDS[objective][self.size]}
         return TrainingConfig.parse({**settings, **self.training}, "adapt.training")

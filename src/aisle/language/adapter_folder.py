@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from aisle.errors import ConfigError, CorruptError
-from aisle.language.adapters import AdapterConfig, adapted
+from aisle.language.adapter_config import AdapterConfig
+from aisle.language.adapters import adapted
 from aisle.storage.checksums import check_files, write_checksums
 
 _CONFIG, _WEIGHTS, _PEFT = "adapter.json", "adapter_model.safetensors", "adapter_config.json"

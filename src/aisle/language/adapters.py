@@ -9,38 +9,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import nn
 
 from aisle.errors import ConfigError
+from aisle.language.adapter_config import AdapterConfig, Method
 from aisle.language.bottleneck import BottleneckModel
 from aisle.language.prefix import PrefixModel
 from aisle.language.rank_budget import RankMemory
-from aisle.settings import Config
-
-Method = Literal["full", "lora", "adalora", "prefix", "bottleneck"]
-
-
-class AdapterConfig(Config):
-    """What of a language model is trained."""
-
-    method: Method = "lora"
-    """``full`` trains every weight; ``lora`` adds products of narrow matrices to the attention's; ``adalora`` also
-    moves their rank to where it helps; ``prefix`` adds vectors before the text; ``bottleneck`` adds small networks
-    behind sub-layers. Only the first three can become a plain model again."""
-    rank: int = Field(default=8, ge=1)
-    """Rank of ``lora``; of ``adalora`` the mean rank at the end. Raising it learns more and takes more memory."""
-    alpha: int = Field(default=16, ge=1)
-    """``lora`` and ``adalora`` weigh ``alpha / rank``. Raising it acts like a higher learning rate."""
-    dropout: float = Field(default=0.05, ge=0.0, lt=1.0)
-    """Share of the numbers that ``lora`` and ``adalora`` leave out of each step. Raising it learns less by heart."""
-    prefix_length: int = Field(default=16, ge=1)
-    """Vectors before a text. Raising it learns more and makes every text longer by as much."""
-    bottleneck_width: int = Field(default=32, ge=1)
-    """Width of the small networks. Raising it learns more and takes more memory."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +77,18 @@ def n_trainable(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
+UNMERGEABLE: tuple[Method, ...] = ("prefix", "bottleneck")
+"""What a plain model has no place for."""
+
+
+def unmergeable(method: Method) -> str:
+    """What to say of a method in ``UNMERGEABLE`` where a plain model is asked for."""
+    return (
+        f'adapter.method = "{method}" cannot be merged: the plain model has no place for what it adds. Merged can be '
+        '"lora" and "adalora", and "full" needs no merging; or serve the adapter beside its model (AdapterSet)'
+    )
+
+
 def merged(model: nn.Module) -> Any:
     """A plain transformers model that gives the vectors of ``model``, for export; ``model`` stays as it is.
 
@@ -111,11 +101,8 @@ def merged(model: nn.Module) -> Any:
     from peft import PeftModel
 
     if isinstance(model, PrefixModel | BottleneckModel):
-        method = "prefix" if isinstance(model, PrefixModel) else "bottleneck"
         raise ConfigError(
-            f'adapter.method = "{method}" cannot be merged: the plain model has no place for what it adds. Merged can '
-            'be "lora" and "adalora", and "full" needs no merging; or serve the adapter beside its model (AdapterSet)',
-            setting="adapter.method",
+            unmergeable("prefix" if isinstance(model, PrefixModel) else "bottleneck"), setting="adapter.method"
         )
     if not isinstance(model, PeftModel):
         return model

@@ -16,16 +16,20 @@ import numpy as np
 
 from aisle.contracts import Progress, silent
 from aisle.errors import ConfigError, NotReadyError
-from aisle.language.adapt_config import AdaptConfig
+from aisle.language.adapt_config import AdaptConfig, Learned
+from aisle.language.adapters import adapted, merged, n_trainable
 from aisle.language.batches import token_ids_by
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
 from aisle.language.masking import MaskedWords, NextTokens, Vocabulary
 from aisle.language.model_folder import ModelFolder
+from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
+from aisle.language.views import piece_of, view_of
 from aisle.language.words import words_of
-from aisle.training.loop import train
+from aisle.training.loop import Objective, train
+from aisle.training.plan import steps_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ class Compared:
 
     before: Found
     after: Found
+    n_learning: int
+    """Parameters that were trained."""
 
     @property
     def is_better(self) -> bool:
@@ -53,7 +59,8 @@ class Compared:
         low, high = interval(gains)
         told = {f"{name}_before": value for name, value in self.before.means().items()}
         told |= {f"{name}_after": value for name, value in self.after.means().items()}
-        return {**told, "gain": float(gains.mean()), "gain_low": low, "gain_high": high, "n_checked": float(len(gains))}
+        counted = {"n_checked": float(len(gains)), "n_trained_parameters": float(self.n_learning)}
+        return {**told, "gain": float(gains.mean()), "gain_low": low, "gain_high": high, **counted}
 
 
 def adapt(
@@ -102,10 +109,11 @@ def adapt(
         return find(lefts, rights, held_out.left, held_out.right)
 
     before = check("check the model before")
-    learn(tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress)
+    n_learning = learn(tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress)
+    tower.model = merged(tower.model)
     after = check("check the model after")
     save_tower(tower, folder, target)
-    return Compared(before, after)
+    return Compared(before, after, n_learning)
 
 
 def learn(
@@ -118,38 +126,72 @@ def learn(
     max_tokens: int,
     work: Path,
     progress: Progress = silent,
-) -> None:
-    """Train ``tower`` in place by each of ``config.objectives``; see ``adapt``."""
-    for objective in config.objectives:
-        if objective == "masked":
-            _learn_words(tower, tokenizer, texts, folder, config, work / objective, max_tokens, progress)
-            continue
-        if config.contrast.mined_negatives:
+) -> int:
+    """Train ``tower`` in place by each of ``config.objectives``; see ``adapt``.
+
+    An adapter is part of ``tower`` afterwards; ``merged`` makes a plain model of it.
+
+    Returns:
+        How many parameters learned.
+    """
+    material = _Material(tokenizer, folder, pairs, list(dict.fromkeys(texts)), config, max_tokens)
+    last = config.objectives[-1]
+    last_training = config.training_of(last)
+    _, n_steps = steps_of(last_training, len(pairs) if last == "contrast" else len(material.texts))
+    tower.model = adapted(tower.model, config.adapter, n_steps, seed=last_training.seed)
+    n_learning = n_trainable(tower)
+    for name in config.objectives:
+        network, objective = material.objective(name, tower, progress)
+        if config.adapter.method == "adalora" and name == last:
+            objective = RankBudget(objective, tower)
+        train(network, objective, config.training_of(name), work / name, progress=progress)
+    return n_learning
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What there is to learn from; ``texts`` are different from each other."""
+
+    tokenizer: Any
+    folder: ModelFolder
+    pairs: TextPairs
+    texts: Sequence[str]
+    config: AdaptConfig
+    max_tokens: int
+
+    def objective(self, name: Learned, tower: TextTower, progress: Progress) -> tuple[Any, Objective]:
+        """The network to train, of which ``tower`` is a part, and what it learns."""
+        if name == "masked":
+            return self._words(tower)
+        return tower, self._pieces() if name == "pieces" else self._contrast(tower, progress)
+
+    def _words(self, tower: TextTower) -> tuple[Any, Objective]:
+        told, tokenizer = "learn the shop's words", self.tokenizer
+        if self.folder.is_decoder:
+            objective = NextTokens(told, token_ids_by(tokenizer, self.texts, self.max_tokens), padding=0)
+        else:
+            read = words_of(tokenizer, self.texts, self.max_tokens)
+            objective = MaskedWords(told, read, _vocabulary(tokenizer, self.folder), self.config.masking)
+        return with_word_head(tower, self.folder, self.config.training_of("masked").seed), objective
+
+    def _pieces(self) -> Objective:
+        every = np.arange(len(self.texts), dtype=np.int64)
+        of_texts = TextPairs(self.texts, self.texts, every, every)
+        contrast, piece = self.config.contrast, piece_of(self.config.pieces)
+        return Contrast("find items by their words", of_texts, self.tokenizer, contrast, left_view=piece)
+
+    def _contrast(self, tower: TextTower, progress: Progress) -> Objective:
+        pairs, config = self.pairs, self.config.contrast
+        if config.mined_negatives:
             tower.eval()
-            lefts = place(tower, tokenizer, pairs.lefts, max_tokens, _named(progress, "mine negatives: left"))
-            rights = place(tower, tokenizer, pairs.rights, max_tokens, _named(progress, "mine negatives: right"))
-            pairs = with_hard_negatives(pairs, lefts, rights, config.contrast.mined_negatives)
-        contrast = Contrast("learn what belongs together", pairs, tokenizer, config.contrast)
-        train(tower, contrast, config.training_of("contrast"), work / objective, progress=progress)
-
-
-def _learn_words(
-    tower: TextTower,
-    tokenizer: Any,
-    texts: Sequence[str],
-    folder: ModelFolder,
-    config: AdaptConfig,
-    work: Path,
-    max_tokens: int,
-    progress: Progress,
-) -> None:
-    name, training = "learn the shop's words", config.training_of("masked")
-    if folder.is_decoder:
-        objective = NextTokens(name, token_ids_by(tokenizer, texts, max_tokens), padding=0)
-    else:
-        read = words_of(tokenizer, texts, max_tokens)
-        objective = MaskedWords(name, read, _vocabulary(tokenizer, folder), config.masking)
-    train(with_word_head(tower, folder, training.seed), objective, training, work, progress=progress)
+            lefts, rights = (
+                place(tower, self.tokenizer, side, self.max_tokens, _named(progress, f"mine negatives: {told}"))
+                for side, told in ((pairs.lefts, "left"), (pairs.rights, "right"))
+            )
+            pairs = with_hard_negatives(pairs, lefts, rights, config.mined_negatives)
+        view = view_of(self.config.views) if self.config.views.changes else None
+        told = "learn what belongs together"
+        return Contrast(told, pairs, self.tokenizer, config, left_view=view, right_view=view)
 
 
 def _vocabulary(tokenizer: Any, folder: ModelFolder) -> Vocabulary:

@@ -7,7 +7,7 @@ those that are known to belong to the same left text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ from torch.nn.functional import cross_entropy
 from aisle.language.adapt_config import ContrastConfig
 from aisle.language.batches import padded, token_ids_by
 from aisle.language.contrast_pairs import TextPairs
+from aisle.language.views import View
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
-View = Callable[[str, np.random.Generator], str]
 
 
 class Contrast:
@@ -32,11 +32,20 @@ class Contrast:
     """
 
     def __init__(
-        self, name: str, pairs: TextPairs, tokenizer: Any, config: ContrastConfig, view: View | None = None
+        self,
+        name: str,
+        pairs: TextPairs,
+        tokenizer: Any,
+        config: ContrastConfig,
+        *,
+        left_view: View | None = None,
+        right_view: View | None = None,
     ) -> None:
-        """Learn ``pairs``; ``view`` changes a text at random each time it is read."""
+        """Learn ``pairs``; views change a text at random each time it is read."""
         self.name = name
-        self._pairs, self._tokenizer, self._config, self._view = pairs, tokenizer, config, view
+        self._pairs, self._tokenizer, self._config = pairs, tokenizer, config
+        self._views = {"left": left_view, "right": right_view}
+        self._weight = np.ones(len(pairs)) if pairs.weight is None else pairs.weight
         lengths = [np.array([len(ids) for ids in self._token_ids(side)] or [0]) for side in (pairs.lefts, pairs.rights)]
         self._lengths = (lengths[0][pairs.left] + lengths[1][pairs.right]).astype(np.int64)
         order = np.argsort(pairs.left, kind="stable")
@@ -51,7 +60,8 @@ class Contrast:
     def collate(self, rows: Int64Array, rng: np.random.Generator) -> Batch:
         """Tokens of left texts (b, ...) and right ones (m, ...): those of the pairs, then hard negatives.
 
-        ``no_negative`` (b, m) tells what is no negative of a left text, as it belongs to it too.
+        ``no_negative`` (b, m) tells what is no negative of a left text, as it belongs to it too; ``weight`` (b,) how
+        much each pair counts.
         """
         left, right = self._pairs.left[rows], self._pairs.right[rows]
         candidates = np.concatenate([right, self._hard_negatives(left, right, rng)])
@@ -59,30 +69,35 @@ class Contrast:
         for at, one in enumerate(left):
             belongs[at] = np.isin(candidates, self._by_left[self._starts[one] : self._starts[one + 1]])
         belongs[np.arange(len(left)), np.arange(len(left))] = False
-        batch: Batch = {"no_negative": torch.from_numpy(belongs)}
+        batch: Batch = {
+            "no_negative": torch.from_numpy(belongs),
+            "weight": torch.from_numpy(self._weight[rows].astype(np.float32)),
+        }
         sides: list[tuple[str, Sequence[str], Int64Array]] = [
             ("left", self._pairs.lefts, left),
             ("right", self._pairs.rights, candidates),
         ]
         for side, of_side, chosen in sides:
             texts = [of_side[int(one)] for one in chosen]
-            if self._view is not None:
-                texts = [self._view(text, rng) for text in texts]
+            view = self._views[side]
+            if view is not None:
+                texts = [view(text, rng) for text in texts]
             tokens, mask = padded(self._token_ids(texts))
             batch |= {f"{side}_ids": torch.from_numpy(tokens), f"{side}_mask": torch.from_numpy(mask)}
         return batch
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Mean over pairs of minus the log-probability of the right text among all of the batch."""
+        """Mean over pairs, by weight, of minus the log-probability of the right text among all of the batch."""
         left = model(batch["left_ids"], batch["left_mask"])  # (b, d)
         right = model(batch["right_ids"], batch["right_mask"])  # (m, d)
         logits = (self._config.scale * left @ right.T).float()  # (b, m)
         logits = logits.masked_fill(batch["no_negative"], -torch.inf)
         wanted = torch.arange(len(left), device=logits.device)
-        loss = cross_entropy(logits, wanted)
+        losses = cross_entropy(logits, wanted, reduction="none")  # (b,)
         if self._config.both_ways:
-            loss = 0.5 * (loss + cross_entropy(logits[:, : len(left)].T, wanted))
-        return loss
+            losses = 0.5 * (losses + cross_entropy(logits[:, : len(left)].T, wanted, reduction="none"))
+        weight = batch["weight"].to(losses.dtype)
+        return (weight * losses).sum() / weight.sum()
 
     def _hard_negatives(self, left: Int64Array, right: Int64Array, rng: np.random.Generator) -> Int64Array:
         wrong = [self._pairs.wrong[one] for one in left.tolist() if one in self._pairs.wrong]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aisle.contracts import Float32Array
 
 Int64Array = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class TextPairs:
         left: (n,) which left text each pair has.
         right: (n,) which right text.
         wrong: right texts known not to belong to a left text, by left text.
+        weight: (n,) how much each pair counts, above 0; None for 1 each.
     """
 
     lefts: Sequence[str]
@@ -30,6 +32,7 @@ class TextPairs:
     left: Int64Array
     right: Int64Array
     wrong: Mapping[int, Int64Array] = field(default_factory=dict)
+    weight: Float64Array | None = None
 
     def __len__(self) -> int:
         return len(self.left)

@@ -38,7 +38,7 @@ from aisle.training.checkpoints import (
 )
 from aisle.training.config import TrainingConfig
 from aisle.training.optimising import moved_against, optimiser_of, rate_at
-from aisle.training.plan import batches_of_epoch, share_of
+from aisle.training.plan import batches_of_epoch, share_of, steps_of
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
@@ -150,11 +150,7 @@ class _Run:
                 f"early_stopping = {config.early_stopping!r} needs something to evaluate on",
                 setting="early_stopping",
             )
-        n_batches = -(-len(self.lengths) // config.batch_size)
-        self.steps_an_epoch = -(-n_batches // config.accumulation)
-        self.n_steps = max(1, math.ceil(config.epochs * self.steps_an_epoch))
-        if config.max_steps:
-            self.n_steps = min(self.n_steps, config.max_steps)
+        self.steps_an_epoch, self.n_steps = steps_of(config, len(self.lengths))
         self.evaluate_every = config.evaluate_every or self.steps_an_epoch
         self.bare = model
         self.accelerator = _accelerator(config, folder)

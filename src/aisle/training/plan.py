@@ -5,10 +5,22 @@ Enters: lengths, batch size, seed. Leaves: rows a batch. A plan is never kept: a
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle.training.config import TrainingConfig
+
 Int64Array = NDArray[np.int64]
+
+
+def steps_of(config: TrainingConfig, n_examples: int) -> tuple[int, int]:
+    """Optimiser steps of an epoch, and of the whole run."""
+    n_batches = -(-n_examples // config.batch_size)
+    an_epoch = -(-n_batches // config.accumulation)
+    n_steps = max(1, math.ceil(config.epochs * an_epoch))
+    return an_epoch, min(n_steps, config.max_steps) if config.max_steps else n_steps
 
 
 def batches_of_epoch(

@@ -26,9 +26,10 @@ from transformers import (
 
 from aisle.errors import ConfigError, CorruptError
 from aisle.language.adapt_config import ContrastConfig
+from aisle.language.adapter_config import AdapterConfig, Method
 from aisle.language.adapter_folder import read_adapter, write_adapter
 from aisle.language.adapter_set import AdapterSet
-from aisle.language.adapters import AdapterConfig, Method, adapted, merged, n_trainable
+from aisle.language.adapters import adapted, merged, n_trainable
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import TextPairs
 from aisle.language.model_folder import packaged_folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,36 @@ def test_what_belongs_to_a_query_is_never_its_negative(tokenizer) -> None:
     ]
 
 
+def test_a_pair_counts_by_its_weight(tower, tokenizer) -> None:
+    light, heavy = (
+        Contrast("c", replace(PAIRS, wrong={}, weight=np.array([first, 1, 1, 1, 1, 1.0])), tokenizer, ContrastConfig())
+        for first in (1e-6, 1e6)
+    )
+    plain = Contrast("c", replace(PAIRS, wrong={}), tokenizer, ContrastConfig())
+    tower.eval()
+
+    def loss_of(objective: Contrast, *rows: int) -> float:
+        batch = objective.collate(np.array(rows), np.random.default_rng(0))
+        return float(objective.loss(tower, batch).detach())
+
+    total = 2 * loss_of(plain, 0, 5)
+    assert loss_of(light, 0, 5) + loss_of(heavy, 0, 5) == pytest.approx(total, rel=1e-4)
+    assert loss_of(light, 0, 5) != pytest.approx(loss_of(heavy, 0, 5), rel=1e-3)
+
+
+def test_views_change_the_side_they_are_for(tokenizer) -> None:
+    objective = Contrast("c", PAIRS, tokenizer, ContrastConfig(), left_view=lambda text, rng: f"{text} {text}")
+
+    batch = objective.collate(np.array([0, 5]), np.random.default_rng(0))
+
+    asked = tokenizer.batch_decode(batch["left_ids"], skip_special_tokens=True)
+    assert asked == ["kettle kettle", "drill drill"]
+    assert tokenizer.batch_decode(batch["right_ids"], skip_special_tokens=True)[:2] == [
+        "steel kettle",
+        "cordless drill",
+    ]
+
+
 def test_the_loss_is_the_negative_log_share_of_the_right_text(tokenizer) -> None:
     class Given(torch.nn.Module):
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -75,7 +106,7 @@ def test_hard_negatives_are_bounded_and_views_are_drawn_anew(tokenizer) -> None:
     def shouted(text: str, rng: np.random.Generator) -> str:
         return f"{text} {'again ' * int(rng.integers(1, 5))}"
 
-    objective = Contrast("c", PAIRS, tokenizer, ContrastConfig(hard_negatives=1), shouted)
+    objective = Contrast("c", PAIRS, tokenizer, ContrastConfig(hard_negatives=1), left_view=shouted)
 
     first, second, same = (
         objective.collate(np.array([0]), np.random.default_rng(seed))["left_ids"].shape for seed in (0, 2, 0)
