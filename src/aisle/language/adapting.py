@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from aisle.contracts import Progress, silent
 from aisle.errors import ConfigError, NotReadyError
@@ -28,8 +29,9 @@ from aisle.language.retrieval_check import Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
 from aisle.language.views import piece_of, view_of
 from aisle.language.words import words_of
-from aisle.training.loop import Objective, train
+from aisle.training.loop import Evaluate, Objective, train
 from aisle.training.plan import steps_of
+from aisle.training.watching import is_watched
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +110,15 @@ def adapt(
         rights = place(tower, tokenizer, searched, max_tokens, _named(progress, f"{told}: items"))
         return find(lefts, rights, held_out.left, held_out.right)
 
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        del model  # holds the tower
+        return check("check the model").means()
+
     before = check("check the model before")
-    n_learning = learn(tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress)
+    is_asked = is_watched() or bool({"evaluate_every", "early_stopping"} & set(config.training))
+    n_learning = learn(
+        tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress, evaluate if is_asked else None
+    )
     tower.model = merged(tower.model)
     after = check("check the model after")
     save_tower(tower, folder, target)
@@ -126,10 +135,12 @@ def learn(
     max_tokens: int,
     work: Path,
     progress: Progress = silent,
+    evaluate: Evaluate | None = None,
 ) -> int:
     """Train ``tower`` in place by each of ``config.objectives``; see ``adapt``.
 
-    An adapter is part of ``tower`` afterwards; ``merged`` makes a plain model of it.
+    An adapter is part of ``tower`` afterwards; ``merged`` makes a plain model of it. ``evaluate`` is asked while the
+    last objective is learned, four times unless the settings say how often.
 
     Returns:
         How many parameters learned.
@@ -144,7 +155,13 @@ def learn(
         network, objective = material.objective(name, tower, progress)
         if config.adapter.method == "adalora" and name == last:
             objective = RankBudget(objective, tower)
-        train(network, objective, config.training_of(name), work / name, progress=progress)
+        training = config.training_of(name)
+        if evaluate is None or name != last:
+            training = training.model_copy(update={"early_stopping": ""})
+            train(network, objective, training, work / name, progress=progress)
+            continue
+        training = training.model_copy(update={"evaluate_every": training.evaluate_every or -(-n_steps // 4)})
+        train(network, objective, training, work / name, evaluate=evaluate, progress=progress)
     return n_learning
 
 

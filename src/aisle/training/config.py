@@ -59,6 +59,12 @@ class TrainingConfig(Config):
     """Evaluations without a better ``early_stopping`` metric after which training stops."""
     checkpoint_every: int = Field(default=200, ge=0)
     """Steps between two checkpoints, from which a killed run goes on; 0 writes none."""
+    processes: int = Field(default=1, ge=1)
+    """Processes that share every batch. Raising it to the number of GPUs is as many times faster; on a CPU it gains
+    little, as one process uses all cores."""
+    through: Literal["torch", "ray"] = "torch"
+    """What starts them: ``torch`` on this machine, ``ray`` on a Ray cluster (``pip install "aisle[ray]"``; the one that
+    RAY_ADDRESS names, else one of its own)."""
     trackers: tuple[str, ...] = ("tensorboard",)
     """Where losses and metrics are logged: ``tensorboard`` writes files beside the checkpoints; ``wandb`` and
     ``mlflow`` must be installed."""

@@ -38,7 +38,9 @@ from aisle.training.checkpoints import (
 )
 from aisle.training.config import TrainingConfig
 from aisle.training.optimising import moved_against, optimiser_of, rate_at
+from aisle.training.parallel import is_one_of_many, train_parallel
 from aisle.training.plan import batches_of_epoch, share_of, steps_of
+from aisle.training.watching import tell
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
@@ -123,6 +125,8 @@ def train(
         DataError: the loss is no longer a number.
         UnavailableError: memory or disk ran out; the message says what to lower.
     """
+    if config.processes > 1 and not is_one_of_many():
+        return train_parallel(model, objective, config, folder, evaluate, progress)
     return _Run(model, objective, config, folder, evaluate, progress).go()
 
 
@@ -269,6 +273,7 @@ class _Run:
         found, standing = metrics[0], self.standing
         standing.metrics = found
         self.accelerator.log(found, step=standing.step)
+        tell(standing.step, found)
         name = self.config.early_stopping
         if not name:
             return False
@@ -308,7 +313,7 @@ class _Run:
 
     def _fingerprint(self) -> str:
         """Whose checkpoints are ours: settings that decide the weights, the data's shape, the model's."""
-        not_deciding = {"trackers", "log_every", "checkpoint_every"}
+        not_deciding = {"trackers", "log_every", "checkpoint_every", "processes", "through"}
         told = {
             "config": self.config.model_dump(mode="json", exclude=not_deciding),
             "objective": self.objective.name,
