@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from aisle.language.adapter_config import AdapterConfig, Method
 from aisle.settings import Config
 from aisle.training.config import TrainingConfig
 
@@ -21,6 +22,9 @@ _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
 }
 _HEADS_ONLY: Mapping[str, Any] = {"learning_rate": 1e-2, "epochs": 60, "patience": 10, "max_steps": 0}
 """Steps over frozen vectors cost next to nothing, so there are many and large ones."""
+
+_ADAPTER: Mapping[str, Any] = {"learning_rate": 1e-3}
+"""Few weights bear larger steps."""
 
 
 class TaskConfig(Config):
@@ -64,6 +68,8 @@ class FinetuneConfig(Config):
     trained: Literal["all", "heads"] = "all"
     """``all``: every weight learns. ``heads``: the language model stays, its vectors are computed once and only the
     heads learn, in seconds; less exact, and all there is time for on a small machine."""
+    adapter: AdapterConfig = AdapterConfig()
+    """Whether ``all`` means every weight or a small adapter; see ``adapter_config.AdapterConfig``."""
     metric: Metric = "macro_f1"
     """What the best weights are best at, over the validation part: the mean of the tasks by their weights."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
@@ -87,5 +93,12 @@ class FinetuneConfig(Config):
         settings: dict[str, Any] = {"learning_rate": 2e-5, **_BY_SIZE[self.size]}
         if self.trained == "heads":
             settings |= _HEADS_ONLY
+        elif self.adapter.method != "full":
+            settings |= _ADAPTER
         settings["early_stopping"] = f"-{self.metric}" if self.metric == "log_loss" else self.metric
         return TrainingConfig.parse({**settings, **self.training}, "finetune.training")
+
+    @property
+    def adapter_method(self) -> Method:
+        """How the backbone learns; ``full`` where it does not."""
+        return self.adapter.method if self.trained == "all" else "full"

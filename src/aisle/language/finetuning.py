@@ -16,16 +16,19 @@ from torch import nn
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, DataError
+from aisle.language.adapters import adapted, n_trainable
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.heads import Classification, TextClassifier, label_weights, logits_of, vectors_of
 from aisle.language.label_metrics import measure, of_all_tasks
 from aisle.language.labelled_texts import Examples, LabelledTexts, Truth, read_examples, split
 from aisle.language.model_folder import ModelFolder
+from aisle.language.rank_budget import RankBudget
 from aisle.language.temperature import fit_temperature, probabilities
 from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
-from aisle.language.text_model import About, write_text_model
+from aisle.language.text_model import About, backbone_in, begin_heads, write_text_model
 from aisle.language.tower import open_tower
-from aisle.training.loop import Trained, train
+from aisle.training.loop import Objective, Trained, train
+from aisle.training.plan import steps_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Finetuned:
     """By task; above 1 where the model was too sure."""
     n_learned: int
     n_checked: int
+    n_trained_parameters: int
 
 
 def finetune(
@@ -51,6 +55,7 @@ def finetune(
     *,
     work: Path,
     target: Path,
+    start_from: Path | None = None,
     progress: Progress = silent,
 ) -> Finetuned:
     """Train a copy of a model on labelled texts and write it to ``target``.
@@ -62,6 +67,8 @@ def finetune(
         config: how.
         work: for checkpoints; a killed run with the same data and settings goes on from there.
         target: a folder that is empty or not there.
+        start_from: an earlier target, of another shop or other tasks, whose language model is begun from in place of
+            ``model_folder``; so are its heads, of tasks that are named alike and have the same labels.
         progress: hears of each part.
 
     Raises:
@@ -80,20 +87,28 @@ def finetune(
     learned_rows, checked_rows = split(examples, config.validation_share)
     learned, checked = examples.at(learned_rows), examples.at(checked_rows)
     _check_is_checked(checked, tasks)
+    if start_from is not None:
+        model_folder = backbone_in(start_from)
     tower, tokenizer = open_tower(model_folder)
     loop = config.loop()
     classifier = TextClassifier(tower.model, tower.pooling, tasks, loop.seed)
+    if start_from is not None:
+        begin_heads(classifier, start_from)
     max_tokens = min(config.max_tokens, model_folder.max_tokens)
 
     inputs = [
         TokenInputs(tokenizer, classifier.backbone, part.texts, part.second, max_tokens) for part in (learned, checked)
     ]
-    network, (to_learn, to_check) = _what_learns(classifier, inputs, config, progress)
+    n_steps = steps_of(loop, len(learned))[1]
+    network, (to_learn, to_check) = _what_learns(classifier, inputs, config, n_steps, progress)
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         return _measured(logits_of(model, to_check, tasks), checked.truth, tasks, dict.fromkeys(checked.truth, 1.0))
 
-    objective = Classification("learn labels", to_learn, learned.truth, tasks)
+    objective: Objective = Classification("learn labels", to_learn, learned.truth, tasks)
+    if config.adapter_method == "adalora":
+        objective = RankBudget(objective, network)
+    n_trained = n_trainable(network)
     run = work / _digest(model_folder, examples, tasks, config)
     trained = train(network, objective, loop, run, evaluate=evaluate, progress=progress)
 
@@ -108,20 +123,17 @@ def finetune(
         for task in tasks
     }
     about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
-    write_text_model(classifier, model_folder, about, target)
+    write_text_model(classifier, model_folder, about, target, config.adapter if config.trained == "all" else None)
     metrics = _measured(logits, checked.truth, tasks, temperatures)
-    return Finetuned(trained, metrics, temperatures, len(learned), len(checked))
+    return Finetuned(trained, metrics, temperatures, len(learned), len(checked), n_trained)
 
 
 def _what_learns(
-    classifier: TextClassifier, inputs: Sequence[Inputs], config: FinetuneConfig, progress: Progress
+    classifier: TextClassifier, inputs: Sequence[Inputs], config: FinetuneConfig, n_steps: int, progress: Progress
 ) -> tuple[nn.Module, Sequence[Inputs]]:
-    """The network that the loop trains and what it reads.
-
-    Adapters belong here: freeze the backbone, put them into ``classifier.backbone`` and return the classifier with the
-    inputs as they are; merge them before ``write_text_model``.
-    """
+    """The network that the loop trains and what it reads."""
     if config.trained == "all":
+        classifier.backbone = adapted(classifier.backbone, config.adapter, n_steps, seed=config.loop().seed)
         return classifier, inputs
     classifier.requires_grad_(False)
     classifier.heads.requires_grad_(True)

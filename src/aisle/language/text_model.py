@@ -1,6 +1,7 @@
 """A fine-tuned model in its folder: written once, opened to tell labels of texts.
 
 backbone/            the language model and its tokenizer, as transformers reads them
+adapter/             what was trained beside it, where that cannot become part of it
 heads.safetensors    one linear head a task
 classifier.json      tasks, temperatures, tokens read
 checksums.json       of all of these; written last, so that half a folder is a damaged one
@@ -19,6 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, UnavailableError
+from aisle.language.adapter_config import AdapterConfig
+from aisle.language.adapter_folder import read_adapter, write_adapter
+from aisle.language.adapters import UNMERGEABLE, merged
 from aisle.language.finetune_config import TaskConfig
 from aisle.language.heads import TextClassifier, logits_of
 from aisle.language.model_folder import ModelFolder, open_model_folder
@@ -28,7 +32,7 @@ from aisle.language.tower import TextTower, open_tower, save_tower
 from aisle.settings import Config
 from aisle.storage.checksums import check_files, write_checksums
 
-_BACKBONE, _HEADS, _ABOUT = "backbone", "heads.safetensors", "classifier.json"
+_BACKBONE, _ADAPTER, _HEADS, _ABOUT = "backbone", "adapter", "heads.safetensors", "classifier.json"
 _FORM = 1
 
 
@@ -76,7 +80,10 @@ class TextModel:
             check_files(folder)
             about = About.parse(json.loads((folder / _ABOUT).read_text(encoding="utf-8")), _ABOUT)
             tower, tokenizer = open_tower(open_model_folder(str(folder / _BACKBONE)))
-            classifier = TextClassifier(tower.model, tower.pooling, about.tasks)
+            backbone = tower.model
+            if (folder / _ADAPTER).is_dir():
+                backbone = read_adapter(backbone, folder / _ADAPTER)
+            classifier = TextClassifier(backbone, tower.pooling, about.tasks)
             classifier.heads.load_state_dict(load_file(folder / _HEADS))
         except UnavailableError:
             raise
@@ -117,8 +124,49 @@ class TextModel:
         }
 
 
-def write_text_model(classifier: TextClassifier, like: ModelFolder, about: About, target: Path) -> None:
-    """Fill ``target``, which is empty or not there; ``like`` is what the backbone was opened from.
+def backbone_in(folder: Path) -> ModelFolder:
+    """The language model of a fine-tuned model, to begin another from.
+
+    Raises:
+        ConfigError: there is none, or it is not whole without its adapter.
+        CorruptError: the folder is damaged.
+    """
+    if not (folder / _BACKBONE).is_dir():
+        raise ConfigError(f"{folder} is no fine-tuned model; name a folder that a model was fine-tuned into")
+    check_files(folder)
+    if (folder / _ADAPTER).is_dir():
+        raise ConfigError(
+            f"{folder} has an adapter beside its language model and cannot be begun from; begin from one that was "
+            'trained with adapter.method = "full", "lora" or "adalora"'
+        )
+    return open_model_folder(str(folder / _BACKBONE))
+
+
+def begin_heads(classifier: TextClassifier, folder: Path) -> None:
+    """Take over the heads in ``folder`` whose task has the same name, kind and labels as one of ``classifier``."""
+    about = About.parse(json.loads((folder / _ABOUT).read_text(encoding="utf-8")), _ABOUT)
+    weights = load_file(folder / _HEADS)
+    places = {(task.name, task.kind, task.labels): place for place, task in enumerate(about.tasks)}
+    own = classifier.heads.state_dict()
+    for place, task in enumerate(classifier.heads.tasks):
+        there = places.get((task.name, task.kind, task.labels))
+        if there is not None:
+            for part in ("weight", "bias"):
+                own[f"linears.{place}.{part}"] = weights[f"linears.{there}.{part}"]
+    classifier.heads.load_state_dict(own)
+
+
+def write_text_model(
+    classifier: TextClassifier, like: ModelFolder, about: About, target: Path, adapter: AdapterConfig | None = None
+) -> None:
+    """Fill ``target``, which is empty or not there.
+
+    Args:
+        classifier: what was trained.
+        like: what the backbone was opened from.
+        about: tasks and what was measured.
+        target: a folder.
+        adapter: what the backbone was trained with; it becomes part of it, or is written beside it.
 
     Raises:
         ConfigError: ``target`` holds something.
@@ -128,7 +176,12 @@ def write_text_model(classifier: TextClassifier, like: ModelFolder, about: About
         raise ConfigError(f"{target} is not an empty folder; name one that is empty or not there yet")
     try:
         (target / _BACKBONE).mkdir(parents=True)
-        save_tower(TextTower(classifier.backbone, classifier.pooling), like, target / _BACKBONE)
+        if adapter is not None and adapter.method in UNMERGEABLE:
+            write_adapter(classifier.backbone, adapter, target / _ADAPTER)
+            tower, _ = open_tower(like)
+        else:
+            tower = TextTower(merged(classifier.backbone), classifier.pooling)
+        save_tower(tower, like, target / _BACKBONE)
         heads = {name: one.detach().cpu().contiguous() for name, one in classifier.heads.state_dict().items()}
         save_file(heads, target / _HEADS)
         (target / _ABOUT).write_text(json.dumps(about.model_dump(mode="json"), indent=1), encoding="utf-8")

@@ -139,7 +139,7 @@ def _through_ray(sent: bytes, n: int, aside: Path) -> None:
     was_running = ray.is_initialized()
     if not was_running:
         n_cpus = max(os.cpu_count() or 1, n + 1)  # of which Ray's own part takes one
-        ray.init(num_cpus=n_cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        ray.init(num_cpus=n_cpus, include_dashboard=False, log_to_driver=True)
     try:
         trainer = TorchTrainer(
             work,

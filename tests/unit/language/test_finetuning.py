@@ -13,6 +13,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from aisle.errors import ConfigError, CorruptError, DataError
+from aisle.language.adapter_config import AdapterConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.finetuning import Finetuned, finetune
 from aisle.language.labelled_texts import LabelledTexts, read_examples, split
@@ -101,6 +102,44 @@ def test_three_tasks_are_learned_over_one_backbone(joint) -> None:
     np.testing.assert_allclose(said["gift"].sum(axis=1), 1.0, atol=1e-6)
     tags = TextModel.load(folder).predict(["steel frame", "oak frame", "cotton frame"])["made_of"] >= 0.5
     assert tags.tolist() == [[True, False], [False, True], [False, False]]
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora", "prefix", "bottleneck"])
+def test_an_adapter_learns_in_place_of_all_weights_and_is_read_again(small_model, tmp_path, method) -> None:
+    config = FinetuneConfig(
+        adapter=AdapterConfig(method=method, rank=4),
+        validation_share=0.2,
+        metric="log_loss",
+        training={**TRAINING, "learning_rate": 3e-2, "epochs": 40, "patience": 20},
+    )
+    options = {"work": tmp_path / "w", "target": tmp_path / "model"}
+
+    found = finetune(small_model, [uses()], [USE], config, **options)
+
+    assert 0 < found.n_trained_parameters < 15_000
+    assert found.metrics["use/log_loss"] < 1.0  # chance: 1.10
+    examples = read_examples([uses()], [USE], 10)
+    checked = examples.at(split(examples, 0.2)[1])
+    said = TextModel.load(tmp_path / "model").predict(checked.texts)["use"]
+    loss = -np.log(said[checked.truth["use"].values > 0.5]).mean()
+    assert loss == pytest.approx(found.metrics["use/log_loss"], rel=1e-3)
+    assert (tmp_path / "model" / "adapter").exists() == (method in ("prefix", "bottleneck"))
+
+
+def test_a_model_begins_from_an_earlier_one(small_model, joint, tmp_path) -> None:
+    folder, _ = joint
+    short = {**TRAINING, "epochs": 1, "max_steps": 1, "learning_rate": 1e-9}
+    config = FinetuneConfig(validation_share=0.2, metric="log_loss", training=short)
+    few = uses()
+
+    fresh = finetune(small_model, [few], [USE], config, work=tmp_path / "a", target=tmp_path / "fresh")
+    begun = finetune(
+        small_model, [few], [USE], config, work=tmp_path / "b", target=tmp_path / "begun", start_from=folder
+    )
+
+    assert begun.metrics["use/accuracy"] > fresh.metrics["use/accuracy"] + 0.2
+    with pytest.raises(ConfigError, match="is no fine-tuned model"):
+        finetune(small_model, [few], [USE], config, work=tmp_path / "c", target=tmp_path / "c", start_from=tmp_path)
 
 
 def test_the_folder_says_what_was_measured(joint) -> None:
