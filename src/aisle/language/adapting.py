@@ -18,17 +18,15 @@ from torch import nn
 from aisle.contracts import Progress, silent
 from aisle.errors import ConfigError, NotReadyError
 from aisle.language.adapt_config import AdaptConfig, Learned
-from aisle.language.adapters import adapted, merged, n_trainable
-from aisle.language.batches import token_ids_by
+from aisle.language.adapters import UNMERGEABLE, adapted, merged, n_trainable, unmergeable
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
-from aisle.language.masking import MaskedWords, NextTokens, Vocabulary
 from aisle.language.model_folder import ModelFolder
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
 from aisle.language.views import piece_of, view_of
-from aisle.language.words import words_of
+from aisle.language.word_learning import words_objective
 from aisle.training.loop import Evaluate, Objective, train
 from aisle.training.plan import steps_of
 from aisle.training.watching import is_watched
@@ -92,6 +90,8 @@ def adapt(
         ConfigError: words are to be masked and the model has no token for that.
         NotReadyError: too few pairs to learn from or to compare by.
     """
+    if config.adapter.method in UNMERGEABLE:
+        raise ConfigError(unmergeable(config.adapter.method), setting="adapt.adapter.method")
     n_checked = len(np.unique(held_out.left))
     if len(learned) < config.least_pairs or n_checked < _LEAST_CHECKED:
         raise NotReadyError(
@@ -183,12 +183,7 @@ class _Material:
         return tower, self._pieces() if name == "pieces" else self._contrast(tower, progress)
 
     def _words(self, tower: TextTower) -> tuple[Any, Objective]:
-        told, tokenizer = "learn the shop's words", self.tokenizer
-        if self.folder.is_decoder:
-            objective = NextTokens(told, token_ids_by(tokenizer, self.texts, self.max_tokens), padding=0)
-        else:
-            read = words_of(tokenizer, self.texts, self.max_tokens)
-            objective = MaskedWords(told, read, _vocabulary(tokenizer, self.folder), self.config.masking)
+        objective = words_objective(self.tokenizer, self.folder, self.texts, self.config.masking, self.max_tokens)
         return with_word_head(tower, self.folder, self.config.training_of("masked").seed), objective
 
     def _pieces(self) -> Objective:
@@ -209,20 +204,6 @@ class _Material:
         view = view_of(self.config.views) if self.config.views.changes else None
         told = "learn what belongs together"
         return Contrast(told, pairs, self.tokenizer, config, left_view=view, right_view=view)
-
-
-def _vocabulary(tokenizer: Any, folder: ModelFolder) -> Vocabulary:
-    if tokenizer.mask_token_id is None:
-        raise ConfigError(
-            f'{folder.path} has no token that masks a word; leave "masked" out of adapt.objectives',
-            setting="adapt.objectives",
-        )
-    return Vocabulary(
-        size=len(tokenizer),
-        mask=tokenizer.mask_token_id,
-        padding=tokenizer.pad_token_id or 0,
-        special=frozenset(tokenizer.all_special_ids),
-    )
 
 
 def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -76,6 +77,9 @@ class FinetuneConfig(Config):
     """Share of each task's texts that are not learned from. Raising it measures and calibrates more surely."""
     least_rows: int = Field(default=20, ge=10)
     """Labelled rows that each task needs. Raising it starts later and surer."""
+    least_steps: int = Field(default=200, ge=0)
+    """Steps at least: few rows are read more often than ``size`` says. Raising it learns few rows better, and by
+    heart; does not count where ``training`` sets ``epochs`` or ``max_steps``."""
     max_tokens: int = Field(default=128, ge=8)
     """Tokens read of a text, or of a pair of them. Raising it costs time for long texts."""
     training: Mapping[str, Any] = Field(default_factory=dict)
@@ -88,13 +92,16 @@ class FinetuneConfig(Config):
         TrainingConfig.model_validate(dict(training))
         return training
 
-    def loop(self) -> TrainingConfig:
-        """The loop's settings."""
+    def loop(self, n_rows: int) -> TrainingConfig:
+        """The loop's settings for ``n_rows`` to learn from."""
         settings: dict[str, Any] = {"learning_rate": 2e-5, **_BY_SIZE[self.size]}
         if self.trained == "heads":
             settings |= _HEADS_ONLY
         elif self.adapter.method != "full":
             settings |= _ADAPTER
+        if "max_steps" not in settings:
+            steps = -(-n_rows // settings["batch_size"])
+            settings["epochs"] = max(settings["epochs"], math.ceil(self.least_steps / steps))
         settings["early_stopping"] = f"-{self.metric}" if self.metric == "log_loss" else self.metric
         return TrainingConfig.parse({**settings, **self.training}, "finetune.training")
 

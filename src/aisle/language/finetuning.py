@@ -27,6 +27,7 @@ from aisle.language.temperature import fit_temperature, probabilities
 from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
 from aisle.language.text_model import About, backbone_in, begin_heads, write_text_model
 from aisle.language.tower import open_tower
+from aisle.training.config import TrainingConfig
 from aisle.training.loop import Objective, Trained, train
 from aisle.training.plan import steps_of
 
@@ -90,7 +91,7 @@ def finetune(
     if start_from is not None:
         model_folder = backbone_in(start_from)
     tower, tokenizer = open_tower(model_folder)
-    loop = config.loop()
+    loop = config.loop(len(learned))
     classifier = TextClassifier(tower.model, tower.pooling, tasks, loop.seed)
     if start_from is not None:
         begin_heads(classifier, start_from)
@@ -100,7 +101,7 @@ def finetune(
         TokenInputs(tokenizer, classifier.backbone, part.texts, part.second, max_tokens) for part in (learned, checked)
     ]
     n_steps = steps_of(loop, len(learned))[1]
-    network, (to_learn, to_check) = _what_learns(classifier, inputs, config, n_steps, progress)
+    network, (to_learn, to_check) = _what_learns(classifier, inputs, config, loop, n_steps, progress)
 
     def evaluate(model: nn.Module) -> dict[str, float]:
         return _measured(logits_of(model, to_check, tasks), checked.truth, tasks, dict.fromkeys(checked.truth, 1.0))
@@ -129,11 +130,16 @@ def finetune(
 
 
 def _what_learns(
-    classifier: TextClassifier, inputs: Sequence[Inputs], config: FinetuneConfig, n_steps: int, progress: Progress
+    classifier: TextClassifier,
+    inputs: Sequence[Inputs],
+    config: FinetuneConfig,
+    loop: TrainingConfig,
+    n_steps: int,
+    progress: Progress,
 ) -> tuple[nn.Module, Sequence[Inputs]]:
     """The network that the loop trains and what it reads."""
     if config.trained == "all":
-        classifier.backbone = adapted(classifier.backbone, config.adapter, n_steps, seed=config.loop().seed)
+        classifier.backbone = adapted(classifier.backbone, config.adapter, n_steps, seed=loop.seed)
         return classifier, inputs
     classifier.requires_grad_(False)
     classifier.heads.requires_grad_(True)
