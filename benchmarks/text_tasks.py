@@ -44,7 +44,7 @@ class Labelled:
 
     def at(self, rows: NDArray[Any]) -> Labelled:
         """Some of them."""
-        chosen = rows.tolist()
+        chosen: list[int] = rows.tolist()
         second = None if self.second is None else [self.second[row] for row in chosen]
         return Labelled([self.texts[row] for row in chosen], self.labels[rows], self.names, second)
 

@@ -87,7 +87,7 @@ def adapt(
         progress: hears of each part.
 
     Raises:
-        ConfigError: words are to be masked and the model has no token for that.
+        ConfigError: the adapter cannot be merged, so that nothing could serve it; or no token masks a word.
         NotReadyError: too few pairs to learn from or to compare by.
     """
     if config.adapter.method in UNMERGEABLE:

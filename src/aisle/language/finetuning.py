@@ -20,7 +20,7 @@ from aisle.language.adapters import adapted, n_trainable
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.heads import Classification, TextClassifier, label_weights, logits_of, vectors_of
 from aisle.language.label_metrics import measure, of_all_tasks
-from aisle.language.labelled_texts import Examples, LabelledTexts, Truth, read_examples, split
+from aisle.language.labelled_texts import Examples, LabelledTexts, Truth, read_examples, split, with_others
 from aisle.language.model_folder import ModelFolder
 from aisle.language.rank_budget import RankBudget
 from aisle.language.temperature import fit_temperature, probabilities
@@ -57,6 +57,7 @@ def finetune(
     work: Path,
     target: Path,
     start_from: Path | None = None,
+    also_learned: Sequence[LabelledTexts] = (),
     progress: Progress = silent,
 ) -> Finetuned:
     """Train a copy of a model on labelled texts and write it to ``target``.
@@ -70,6 +71,7 @@ def finetune(
         target: a folder that is empty or not there.
         start_from: an earlier target, of another shop or other tasks, whose language model is begun from in place of
             ``model_folder``; so are its heads, of tasks that are named alike and have the same labels.
+        also_learned: tables that are learned from and never checked by, such as what a model labelled.
         progress: hears of each part.
 
     Raises:
@@ -87,6 +89,8 @@ def finetune(
     examples = read_examples(tables, tasks, config.least_rows)
     learned_rows, checked_rows = split(examples, config.validation_share)
     learned, checked = examples.at(learned_rows), examples.at(checked_rows)
+    if also_learned:
+        learned = with_others(learned, checked, also_learned, tasks)
     _check_is_checked(checked, tasks)
     if start_from is not None:
         model_folder = backbone_in(start_from)
@@ -110,7 +114,7 @@ def finetune(
     if config.adapter_method == "adalora":
         objective = RankBudget(objective, network)
     n_trained = n_trainable(network)
-    run = work / _digest(model_folder, examples, tasks, config)
+    run = work / _digest(model_folder, learned, checked, tasks, config)
     trained = train(network, objective, loop, run, evaluate=evaluate, progress=progress)
 
     logits = logits_of(network, to_check, tasks)
@@ -173,7 +177,15 @@ def _measured(
     return of_all_tasks(by_task, [task.weight for task in tasks])
 
 
-def _digest(folder: ModelFolder, examples: Examples, tasks: Sequence[TaskConfig], config: FinetuneConfig) -> str:
+def _digest(
+    folder: ModelFolder, learned: Examples, checked: Examples, tasks: Sequence[TaskConfig], config: FinetuneConfig
+) -> str:
     """Whose checkpoints are ours."""
-    told = [folder.digest, examples.digest(), config.model_dump_json(), *(task.model_dump_json() for task in tasks)]
+    told = [
+        folder.digest,
+        learned.digest(),
+        checked.digest(),
+        config.model_dump_json(),
+        *(task.model_dump_json() for task in tasks),
+    ]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]

@@ -84,6 +84,32 @@ class Examples:
         return digest.hexdigest()
 
 
+def with_others(
+    learned: Examples, checked: Examples, tables: Sequence[LabelledTexts], tasks: Sequence[TaskConfig]
+) -> Examples:
+    """``learned`` and after them the rows of ``tables`` whose text is not among those that are ``checked``.
+
+    Raises:
+        DataError: as ``read_examples``, but for too few rows.
+    """
+    held_out = {_key(text) for text in checked.texts}
+    texts, second = list(learned.texts), list(learned.second)
+    values = {name: [one.values] for name, one in learned.truth.items()}
+    known = {name: [one.is_known] for name, one in learned.truth.items()}
+    by_name = {task.name: task for task in tasks}
+    for table in tables:
+        _check_columns(table, by_name)
+        rows = [row for row, text in enumerate(table.texts) if _key(text) not in held_out]
+        texts += [table.texts[row] for row in rows]
+        second += [table.second[row] if table.second else None for row in rows]
+        for task in tasks:
+            truth = _truth_in(table, task).at(np.array(rows, dtype=np.int64))
+            values[task.name].append(truth.values)
+            known[task.name].append(truth.is_known)
+    truth = {name: Truth(np.concatenate(values[name]), np.concatenate(known[name])) for name in values}
+    return Examples(texts, second, truth)
+
+
 def read_examples(tables: Sequence[LabelledTexts], tasks: Sequence[TaskConfig], least_rows: int) -> Examples:
     """One list of all texts that are labelled for a task or more; the others teach nothing and are left out.
 
@@ -116,7 +142,7 @@ def split(examples: Examples, validation_share: float) -> tuple[Int64Array, Int6
     others come or go, but at the border. Of every task about ``validation_share`` of the texts is checked by. Texts
     without which a label would have no example to learn from are learned.
     """
-    keys = [" ".join(text.split()).casefold() for text in examples.texts]
+    keys = [_key(text) for text in examples.texts]
     of_key = {key: hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=8).digest() for key in set(keys)}
     order = {key: place for place, key in enumerate(sorted(of_key, key=lambda key: (of_key[key], key)))}
     place = np.array([order[key] for key in keys], dtype=np.int64)  # the same for the same text
@@ -130,6 +156,11 @@ def split(examples: Examples, validation_share: float) -> tuple[Int64Array, Int6
             if not (has_label & ~is_checked).any():
                 is_checked &= ~np.isin(place, place[has_label])
     return np.flatnonzero(~is_checked), np.flatnonzero(is_checked)
+
+
+def _key(text: str) -> str:
+    """The same for texts that differ in case and spaces only."""
+    return " ".join(text.split()).casefold()
 
 
 def _check_columns(table: LabelledTexts, tasks: Mapping[str, TaskConfig]) -> None:

@@ -24,7 +24,7 @@ from aisle.language.adapter_config import AdapterConfig
 from aisle.language.adapter_folder import read_adapter, write_adapter
 from aisle.language.adapters import UNMERGEABLE, merged
 from aisle.language.finetune_config import TaskConfig
-from aisle.language.heads import TextClassifier, logits_of
+from aisle.language.heads import TextClassifier, logits_of, vectors_of
 from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.temperature import probabilities
 from aisle.language.text_inputs import TokenInputs
@@ -122,6 +122,13 @@ class TextModel:
             task.name: probabilities(logits[task.name], self._about.temperatures[task.name], is_one_of=task.is_one_of)
             for task in self.tasks
         }
+
+    def vectors(self, texts: Sequence[str], *, progress: Progress = silent) -> Float32Array:
+        """(n, d) float32, what the heads look at."""
+        inputs = TokenInputs(
+            self._tokenizer, self._classifier.backbone, texts, [None] * len(texts), self._about.max_tokens
+        )
+        return vectors_of(self._classifier, inputs, progress)
 
 
 def backbone_in(folder: Path) -> ModelFolder:
