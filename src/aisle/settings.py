@@ -294,6 +294,12 @@ class Settings(Config):
     """One table a source; ``kind`` names the implementation (default: the table's name), the rest is its config."""
     adapt: Mapping[str, Any] = Field(default_factory=dict)
     """How ``aisle adapt`` teaches the encoder this shop; see ``language.adapt_config.AdaptConfig``."""
+    compress: Mapping[str, Any] = Field(default_factory=dict)
+    """How ``aisle compress`` makes the encoder smaller; see ``language.compress_config.CompressConfig``."""
+    finetune: Mapping[str, Any] = Field(default_factory=dict)
+    """How ``aisle finetune`` learns labels; see ``language.finetune_config.FinetuneConfig``."""
+    pretrain: Mapping[str, Any] = Field(default_factory=dict)
+    """How ``aisle pretrain`` learns words; see ``language.pretrain_config.PretrainConfig``."""
     ranker: Mapping[str, Any] = Field(default_factory=dict)
     """``kind`` names the implementation (default: ``boosted_trees``), the rest is its config."""
     serving: ServingConfig = ServingConfig()

@@ -46,13 +46,14 @@ from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
 from aisle.ingest.cleaning import CleaningConfig
 from aisle.ingest.mapping import FormatName
 from aisle.language.adapt_config import AdaptConfig
+from aisle.language.compress_config import CompressConfig
 from aisle.retrieval.fusion import fuse
 from aisle.retrieval.suggest import Suggestion, Suggestions
 from aisle.settings import EncoderConfig, Settings
 from aisle.storage import SlateOutbox, SqlEmbeddings, SqlRecords
+from aisle.teacher import Teacher
 from aisle.wiring import (
     Live,
-    adapt_encoder,
     adapted_encoding,
     bring_in,
     bring_in_ranker,
@@ -423,14 +424,36 @@ class Shop:
             NotReadyError: there are too few pairs of texts to learn from.
         """
         config = config or AdaptConfig.parse(self.settings.adapt, "adapt")
+        return self._taught(lambda: self.teacher.adapt(config, force=force))
+
+    def compress(self, config: CompressConfig | None = None, *, force: bool = False) -> Manifest:
+        """Make the encoder that answers smaller and faster; it answers if it loses little enough.
+
+        One that loses more of the NDCG@10 on held-out queries than ``largest_loss`` is written and does not answer,
+        unless ``force``. A killed run goes on where it was. ``config`` None takes ``[compress]`` of the settings.
+
+        Returns:
+            The version, with what each step cost and gained, ``loss``, ``times_faster`` and ``is_good_enough``.
+
+        Raises:
+            ConfigError: a setting is wrong, or the encoder is not one that is served by ONNX.
+            NotReadyError: there is nothing to compare by.
+        """
+        config = config or CompressConfig.parse(self.settings.compress, "compress")
+        return self._taught(lambda: self.teacher.compress(config, force=force))
+
+    def _taught(self, teach: Callable[[], Manifest]) -> Manifest:
         with self._training:
-            folder = self.folder.models / ENCODER
-            manifest = adapt_encoder(
-                config, self.settings, self.specs, self.records, self.ranker.artifacts, folder, self._parts_with, force
-            )
+            manifest = teach()
             if self._opened and self.ranker.artifacts.promoted(ENCODER) != self._encoder_promoted:
                 self._load_anew()
             return manifest
+
+    @property
+    def teacher(self) -> Teacher:
+        """Teaches the shop's language models."""
+        own = self.folder, self.settings, self.specs, self.records, self.ranker.artifacts
+        return Teacher(*own, self._parts_with, self.progress)
 
     def rollback(self, name: str) -> Manifest:
         """Put the version of a source, ``statistics``, ``ranker`` or ``encoder`` promoted before into service again.

@@ -29,17 +29,16 @@ from aisle.contracts import (
 from aisle.decision import Eligibility, ObjectivePolicy
 from aisle.domain import Catalogue, Snapshot
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
-from aisle.flows import adapt, collect, train
+from aisle.flows import collect, compress, train
 from aisle.flows.adapt import ENCODER, MODEL
 from aisle.flows.rank_training import NamedVersion, RankerSpec, load_ranker
 from aisle.flows.stages import RANKER, STATISTICS, Lineup, Stages
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.language import RememberingEncoder, open_encoder
-from aisle.language.adapt_config import AdaptConfig
 from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
 from aisle.retrieval.fusion import fuse
-from aisle.retrieval.semantic import SemanticConfig, item_texts
+from aisle.retrieval.semantic import SemanticConfig
 from aisle.settings import EncoderConfig, Settings
 from aisle.storage import FolderArtifacts, LiveStates, SlateOutbox
 
@@ -52,8 +51,6 @@ REPLAYED_EVENTS = 100_000
 TRY_AGAIN_SECONDS = 60.0
 """After which a version that did not load is tried again, if the reason may pass, such as too many open files."""
 _NEVER = float("inf")
-WORK = ".work"
-"""Under the encoder's versions: what a killed adaptation goes on from."""
 NEVER_TRAINED = "never trained; run `aisle train SHOP`"
 
 log = logging.getLogger("aisle.shop")
@@ -162,7 +159,7 @@ def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> tuple[E
             config.model,
         )
         return config, None
-    return config.model_copy(update={"model": str(folder)}), manifest.version
+    return served(config, folder, manifest), manifest.version
 
 
 def by_meaning(specs: Mapping[str, SourceSpec]) -> list[SourceSpec]:
@@ -170,45 +167,13 @@ def by_meaning(specs: Mapping[str, SourceSpec]) -> list[SourceSpec]:
     return [spec for spec in specs.values() if isinstance(spec.config, SemanticConfig)]
 
 
-def adapt_encoder(
-    config: AdaptConfig,
-    settings: Settings,
-    specs: Mapping[str, SourceSpec],
-    records: RecordStore,
-    artifacts: ArtifactStore,
-    folder: Path,
-    parts_with: Callable[[tuple[EncoderConfig, str | None]], Parts],
-    force: bool,
-) -> Manifest:
-    """Adapt the encoder; if it got better or ``force``, make its indexes anew and promote it.
-
-    ``folder`` is where the store keeps its versions; ``parts_with`` loads parts with an encoder.
-    """
-    semantic = by_meaning(specs)
-    if not semantic:
-        raise ConfigError("no placement asks a semantic source, so that nothing would use the adapted encoder")
-    snapshot = records.snapshot()
-    if not snapshot.n_items:
-        raise NotReadyError("the shop has no items; bring a catalogue in first: `aisle import`", command="aisle import")
-    parts = parts_with((settings.encoder, None))
-    source = semantic[0].config
-    assert isinstance(source, SemanticConfig)
-    manifest = adapt.adapt(
-        config,
-        settings.encoder,
-        snapshot,
-        records,
-        item_texts(snapshot.items, source),
-        artifacts,
-        folder / WORK,
-        parts.progress,
-    )
-    if not (manifest.metrics[adapt.IS_BETTER] or force):
-        return manifest
-    adapted = settings.encoder.model_copy(update={"model": str(folder / manifest.version)})
-    # Indexes first: whoever opens the shop between the two steps still finds everything by words.
-    train.train(semantic, snapshot, parts_with((adapted, manifest.version)))
-    return artifacts.promote(ENCODER, manifest.version)
+def served(config: EncoderConfig, folder: Path, manifest: Manifest) -> EncoderConfig:
+    """How a version of the encoder is opened: as configured, but for what the version itself decides."""
+    changed: dict[str, Any] = {"model": str(folder)}
+    precision = manifest.config.get(compress.PRECISION)
+    if precision is not None:
+        changed |= {"precision": precision, "query_precision": precision}
+    return config.model_copy(update=changed)
 
 
 def go_live(

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from aisle.cli import asking, demonstrating, filling, keeping, keys, learning, serving, teaching
+from aisle.cli import (
+    asking,
+    classifying,
+    demonstrating,
+    filling,
+    keeping,
+    keys,
+    learning,
+    pretraining,
+    serving,
+    teaching,
+)
 
 app = typer.Typer(
     name="aisle",
@@ -17,12 +28,17 @@ app = typer.Typer(
 )
 
 FIRST, FILL, LEARN, ASK, KEEP = "To begin", "Bring data in", "Learn and check", "Ask", "Take back"
-SERVE = "Serve over HTTP"
+SERVE, TEACH = "Serve over HTTP", "Teach language models"
 app.command("demo", rich_help_panel=FIRST)(demonstrating.demo)
 app.command("init", rich_help_panel=FIRST)(filling.init)
 app.command("import", rich_help_panel=FILL)(filling.import_)
 app.command("train", rich_help_panel=LEARN)(learning.train)
-app.command("adapt", rich_help_panel=LEARN)(teaching.adapt)
+app.command("adapt", rich_help_panel=TEACH)(teaching.adapt)
+app.command("compress", rich_help_panel=TEACH)(teaching.compress)
+app.command("pretrain", rich_help_panel=TEACH)(pretraining.pretrain)
+app.command("finetune", rich_help_panel=TEACH)(classifying.finetune)
+app.command("tune", rich_help_panel=TEACH)(teaching.tune)
+app.command("classify", rich_help_panel=ASK)(classifying.classify)
 app.command("evaluate", rich_help_panel=LEARN)(learning.evaluate)
 app.command("doctor", rich_help_panel=LEARN)(learning.doctor)
 app.command("search", rich_help_panel=ASK)(asking.search)

@@ -1,16 +1,23 @@
-"""Commands that teach the language model: adapt."""
+"""Commands that teach the shop's encoder: adapt, compress, tune."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Literal
 
+import orjson
 import typer
 from rich.markup import escape
 
+from aisle.cli.labelled import read_labelled
 from aisle.cli.screen import JsonOption, ShopArgument, opened, out, print_json, rows
 from aisle.contracts import Manifest
 from aisle.flows.adapt import IS_BETTER
+from aisle.flows.compress import IS_GOOD_ENOUGH
 from aisle.language.adapt_config import AdaptConfig
+from aisle.language.compress_config import CompressConfig
 
 
 def adapt(
@@ -21,7 +28,7 @@ def adapt(
     ] = None,
     objective: Annotated[
         list[str] | None,
-        typer.Option("--objective", help="masked or contrast; may be repeated, in order. Default: contrast."),
+        typer.Option("--objective", help="masked, pieces, contrast; may be repeated, in order."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let the new model answer even if it is not better.")] = False,
     json: JsonOption = False,
@@ -60,6 +67,115 @@ def adapt(
             f"[bold]aisle adapt --help[/] and try it with {escape(shop)}",
             highlight=False,
         )
+
+
+def compress(
+    shop: ShopArgument,
+    layers: Annotated[int | None, typer.Option("--layers", help="Layers of the small model.", min=1)] = None,
+    precision: Annotated[
+        Literal["fp32", "int8"] | None, typer.Option("--precision", help="Of the weights in service.")
+    ] = None,
+    size: Annotated[
+        Literal["tiny", "small", "large"] | None,
+        typer.Option("--size", help="How long it learns: tiny seconds, small some 20 minutes on two cores."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let it answer even if it loses more than it may.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make the encoder that answers smaller and faster, and say what that costs.
+
+    A smaller model learns from the large one where the shop's texts and queries lie and how they are ordered; its
+    weights are rounded. It answers if it loses little enough: largest_loss of \\[compress] in aisle.toml, where all
+    settings are. A run that was stopped goes on where it was.
+    """
+    with opened(shop) as open_shop:
+        given = {"layers": layers, "precision": precision, "size": size}
+        changed = {name: value for name, value in given.items() if value is not None}
+        config = CompressConfig.parse({**open_shop.settings.compress, **changed}, "compress")
+        manifest = open_shop.compress(config, force=force)
+        is_answering = open_shop.versions_of["encoder"].promoted("encoder") == manifest.version
+    if json:
+        print_json({"version": manifest.version, "is_answering": is_answering, "metrics": dict(manifest.metrics)})
+        return
+    figures = manifest.metrics
+    steps = list(dict.fromkeys(name.partition(".")[2] for name in figures if name.startswith("megabytes.")))
+    measures = ("megabytes", "texts_per_second", "query_ms", "ndcg@10")
+    lines = [(step, *(f"{figures[f'{name}.{step}']:,.4g}" for name in measures)) for step in steps]
+    headings = ("", "MB", "texts/s", "ms a query", "NDCG@10")
+    out.print(rows(headings, lines, f"encoder {manifest.version}"))
+    sentence = (
+        f"{figures['times_faster']:.1f} times as many texts a second, {figures['loss']:.1%} of the NDCG@10 lost: "
+    )
+    if figures[IS_GOOD_ENOUGH]:
+        sentence += "it answers"
+    else:
+        sentence += f"more than the {config.largest_loss:.1%} that may be; " + (
+            "it answers all the same" if is_answering else "it does not answer"
+        )
+    out.print(sentence, highlight=False)
+    if is_answering:
+        out.print(f"to go back: aisle rollback {escape(shop)} encoder", highlight=False)
+    else:
+        out.print("more layers, fp32 or a longer run (--size large) lose less; --force lets it answer", highlight=False)
+
+
+def tune(
+    shop: ShopArgument,
+    command: Annotated[Literal["adapt", "finetune"], typer.Argument(help="Whose settings are searched for.")],
+    vary: Annotated[
+        list[str],
+        typer.Option("--vary", help="KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=ONE|OTHER; may be repeated."),
+    ],
+    trials: Annotated[int, typer.Option("--trials", help="In all; those of an earlier search count.", min=1)] = 20,
+    table: Annotated[list[Path] | None, typer.Option("--table", help="For finetune: labelled rows.")] = None,
+    text: Annotated[str, typer.Option("--text", help="For finetune: column of the text.")] = "text",
+    second: Annotated[str | None, typer.Option("--second", help="For finetune: column of the second text.")] = None,
+    task: Annotated[list[str] | None, typer.Option("--task", help="For finetune: NAME=KIND:COLUMN.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Search for better settings of a training: every trial trains, hopeless ones are cut short.
+
+    Nothing changes in the shop; the best settings are printed as TOML for aisle.toml. A search that was stopped goes on
+    with the trial it was at. Trials lie under tuning/ in the shop's folder.
+
+    Example: aisle tune myshop adapt --vary training.learning_rate=1e-5..1e-4:log --vary contrast.scale=10..40
+    """
+    with opened(shop) as open_shop:
+        if command == "adapt":
+            tuned = open_shop.teacher.tune_adapt(vary, trials)
+        else:
+            tables, tasks = read_labelled(table or [], text, second, task or [])
+            tuned = open_shop.teacher.tune_finetune(tables, tasks, vary, trials)
+    if json:
+        print_json({"metric": tuned.metric, "trials": [asdict(one) for one in tuned.trials]})
+        return
+    keys = list(dict.fromkeys(key for one in tuned.trials for key in one.settings))
+    lines = [
+        (
+            str(one.number),
+            one.state,
+            "" if one.value is None else f"{one.value:.4g}",
+            *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in map(one.settings.get, keys)),
+        )
+        for one in tuned.trials
+    ]
+    out.print(rows(("trial", "", tuned.metric.lstrip("-"), *keys), lines, f"{command}: best first"))
+    if tuned.best is None:
+        out.print("no trial came to its end; see the reasons with --json", highlight=False)
+        return
+    out.print("for aisle.toml:", highlight=False)
+    for line in as_toml(command, tuned.best.settings):
+        out.print(escape(line), highlight=False)
+
+
+def as_toml(table: str, settings: Mapping[str, object]) -> list[str]:
+    """Lines of ``aisle.toml`` that set dotted keys of a table."""
+    by_table: dict[str, list[str]] = {}
+    for key, value in settings.items():
+        parents, _, last = f"{table}.{key}".rpartition(".")
+        told = value if isinstance(value, str) and value[:1] in '"[{' else orjson.dumps(value).decode()
+        by_table.setdefault(parents, []).append(f"{last} = {told}")
+    return [line for name, lines in sorted(by_table.items()) for line in (f"[{name}]", *lines)]
 
 
 def compared(manifest: Manifest) -> list[tuple[str, str, str]]:

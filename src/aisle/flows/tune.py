@@ -15,6 +15,8 @@ from aisle.contracts import Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.flows.text_pairs import gather_pairs
 from aisle.language.adapt_config import AdaptConfig
+from aisle.language.finetune_config import FinetuneConfig, TaskConfig
+from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
 from aisle.settings import EncoderConfig
 from aisle.training.tuning import Tuned, parse_space, tune
@@ -71,11 +73,54 @@ def tune_adapt(
     return tune(trained, space, folder, metric=METRIC, n_trials=n_trials, progress=progress)
 
 
+def tune_finetune(
+    settings: Mapping[str, Any],
+    model: str | None,
+    tables: Sequence[LabelledTexts],
+    tasks: Sequence[TaskConfig],
+    varied: Sequence[str],
+    n_trials: int,
+    folder: Path,
+    progress: Progress,
+) -> Tuned:
+    """Try settings of ``[finetune]`` on labelled tables, by the metric that the settings name.
+
+    Args:
+        settings: of ``[finetune]``, as far as they do not vary.
+        model: a folder or name to begin from.
+        tables: what people labelled.
+        tasks: what to tell.
+        varied: ``KEY=RANGE`` each, see ``training.tuning.parse_space``.
+        n_trials: in all, those in ``folder`` counted.
+        folder: for the trials.
+        progress: hears of each part.
+
+    Raises:
+        ConfigError: a range or a setting is wrong.
+        DataError: names the table and row, and what is allowed.
+    """
+    space, opened = parse_space(varied), open_model_folder(model)
+    metric = FinetuneConfig.parse(settings, "finetune").metric
+
+    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+        from aisle.language.finetuning import finetune as finetune_model  # brings torch
+
+        config = FinetuneConfig.parse(over(settings, trial), "finetune")
+        target = work / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        found = finetune_model(opened, tables, tasks, config, work=work, target=target, progress=progress)
+        return {name: value for name, value in found.metrics.items() if "/" not in name}
+
+    told = f"-{metric}" if metric == "log_loss" else metric
+    return tune(trained, space, folder, metric=told, n_trials=n_trials, progress=progress)
+
+
 def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Tables of settings, those of ``above`` taking the place of those in ``below``."""
     merged = dict(below)
     for name, value in above.items():
         known = merged.get(name)
-        both_tables = isinstance(known, Mapping) and isinstance(value, Mapping)
-        merged[name] = over(known, value) if both_tables else value
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            value = over(known, value)
+        merged[name] = value
     return merged

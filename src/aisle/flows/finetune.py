@@ -1,0 +1,106 @@
+"""Fine-tuned models of a shop: taught from tables of labels, kept as versions, asked about texts.
+
+Enters: labelled tables and settings. Leaves: a promoted version whose manifest holds the figures of texts that were not
+learned from.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from aisle.contracts import ArtifactStore, Manifest, Progress
+from aisle.errors import ConfigError, NotReadyError
+from aisle.flows.train import plain
+from aisle.language.finetune_config import FinetuneConfig, TaskConfig
+from aisle.language.labelled_texts import LabelledTexts
+from aisle.language.model_folder import open_model_folder
+
+_PREFIX = "text."
+"""Before the names of fine-tuned models among the shop's models."""
+
+
+def finetune(
+    name: str,
+    tables: Sequence[LabelledTexts],
+    tasks: Sequence[TaskConfig],
+    config: FinetuneConfig,
+    model: str | None,
+    artifacts: ArtifactStore,
+    work: Path,
+    start_from: str | None,
+    progress: Progress,
+) -> Manifest:
+    """Teach a language model labels and let the new version answer.
+
+    Args:
+        name: of the model in this shop.
+        tables: what people labelled.
+        tasks: what to tell.
+        config: how.
+        model: a folder or name; None for the packaged one.
+        artifacts: where versions are kept.
+        work: for checkpoints of a run that is killed.
+        start_from: another fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``.
+        progress: hears of each part.
+
+    Raises:
+        ConfigError: a setting or name is wrong.
+        DataError: names the table and row, and what is allowed.
+    """
+    from aisle.language.finetuning import finetune as finetune_model  # brings torch
+
+    target = work / "model"
+    shutil.rmtree(target, ignore_errors=True)
+    earlier = None if start_from is None else _folder_of(start_from, artifacts)
+    found = finetune_model(
+        open_model_folder(model),
+        tables,
+        tasks,
+        config,
+        work=work,
+        target=target,
+        start_from=earlier,
+        progress=progress,
+    )
+    counted = {
+        "n_learned": float(found.n_learned),
+        "n_checked": float(found.n_checked),
+        "n_trained_parameters": float(found.n_trained_parameters),
+        "seconds": found.trained.seconds,
+    }
+    kept = {"model": model, "start_from": start_from, **plain(config), "tasks": [plain(task) for task in tasks]}
+    named = _PREFIX + name
+    metrics = {**found.metrics, **counted}
+    with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
+        shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+    shutil.rmtree(work)
+    return artifacts.promote(named, draft.version)
+
+
+def folder_of(name: str, artifacts: ArtifactStore) -> Path:
+    """Where the model ``name`` lies that answers.
+
+    Raises:
+        NotReadyError: there is none.
+        CorruptError: it is damaged.
+    """
+    found = artifacts.current(_PREFIX + name)
+    if found is None:
+        raise NotReadyError(
+            f"no model {name!r} was fine-tuned in this shop; run `aisle finetune SHOP {name} --table FILE ...`",
+            command="aisle finetune",
+        )
+    return found[0]
+
+
+def _folder_of(start_from: str, artifacts: ArtifactStore) -> Path:
+    if Path(start_from).is_dir():
+        return Path(start_from)
+    try:
+        return folder_of(start_from, artifacts)
+    except NotReadyError as error:
+        raise ConfigError(
+            f"{start_from!r} is neither a fine-tuned model of this shop nor a folder of one", setting="start_from"
+        ) from error

@@ -1,0 +1,164 @@
+"""What teaches a shop's language models: adapting, compressing, fine-tuning, pre-training, searching for settings.
+
+Enters: a shop's settings, records and models. Leaves: versions, and indexes made with a new encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aisle.contracts import ArtifactStore, Manifest, Progress, RecordStore
+from aisle.domain import Snapshot
+from aisle.errors import ConfigError, NotReadyError
+from aisle.flows import adapt, compress, finetune, train, tune
+from aisle.flows.adapt import ENCODER
+from aisle.folder import ShopFolder
+from aisle.language.adapt_config import AdaptConfig
+from aisle.language.compress_config import CompressConfig
+from aisle.language.finetune_config import FinetuneConfig, TaskConfig
+from aisle.language.labelled_texts import LabelledTexts
+from aisle.retrieval.semantic import SemanticConfig, item_texts
+from aisle.settings import EncoderConfig, Settings
+from aisle.training.tuning import Tuned
+from aisle.wiring import Parts, SourceSpec, adapted_encoding, by_meaning, served
+
+if TYPE_CHECKING:
+    from aisle.language.text_model import TextModel
+
+_WORK = ".adapting"
+"""Under the versions of a model: what a killed run goes on from."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Teaches the language models of one shop. ``parts_with`` loads a shop's parts with an encoder."""
+
+    folder: ShopFolder
+    settings: Settings
+    specs: Mapping[str, SourceSpec]
+    records: RecordStore
+    artifacts: ArtifactStore
+    parts_with: Callable[[tuple[EncoderConfig, str | None]], Parts]
+    progress: Progress
+
+    def adapt(self, config: AdaptConfig, *, force: bool) -> Manifest:
+        """See ``Shop.adapt``."""
+        snapshot, texts = self._material()
+        manifest = adapt.adapt(
+            config,
+            self.settings.encoder,
+            snapshot,
+            self.records,
+            texts,
+            self.artifacts,
+            self.folder.models / ENCODER / _WORK,
+            self.progress,
+        )
+        return self._answering(manifest, snapshot, bool(manifest.metrics[adapt.IS_BETTER]) or force)
+
+    def compress(self, config: CompressConfig, *, force: bool) -> Manifest:
+        """See ``Shop.compress``."""
+        snapshot, texts = self._material()
+        manifest = compress.compress(
+            config,
+            self.settings.encoder.model,
+            adapted_encoding(self.settings.encoder, self.artifacts)[0],
+            snapshot,
+            self.records,
+            texts,
+            self.artifacts,
+            self.folder.models / ENCODER / ".compressing",
+            self.progress,
+        )
+        return self._answering(manifest, snapshot, bool(manifest.metrics[compress.IS_GOOD_ENOUGH]) or force)
+
+    def tune_adapt(self, varied: Sequence[str], n_trials: int) -> Tuned:
+        """Search for settings of ``[adapt]``; see ``flows.tune``."""
+        snapshot, texts = self._material()
+        where = self.folder.root / "tuning" / "adapt"
+        own = self.settings.adapt, self.settings.encoder
+        return tune.tune_adapt(*own, snapshot, self.records, texts, varied, n_trials, where, self.progress)
+
+    def tune_finetune(
+        self, tables: Sequence[LabelledTexts], tasks: Sequence[TaskConfig], varied: Sequence[str], n_trials: int
+    ) -> Tuned:
+        """Search for settings of ``[finetune]``; see ``flows.tune``."""
+        named = "-".join(task.name for task in tasks)
+        where = self.folder.root / "tuning" / f"finetune-{named}"
+        model = self.settings.encoder.model
+        return tune.tune_finetune(self.settings.finetune, model, tables, tasks, varied, n_trials, where, self.progress)
+
+    def finetune(
+        self,
+        name: str,
+        tables: Sequence[LabelledTexts],
+        tasks: Sequence[TaskConfig],
+        config: FinetuneConfig | None = None,
+        *,
+        model: str | None = None,
+        start_from: str | None = None,
+    ) -> Manifest:
+        """Teach a model labels of texts; its version answers when this returns.
+
+        Args:
+            name: of the model in this shop.
+            tables: what people labelled.
+            tasks: what to tell.
+            config: how; None takes ``[finetune]`` of the settings.
+            model: what to begin from; None takes the encoder that answers, adapted or not.
+            start_from: a fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``.
+
+        Raises:
+            ConfigError: a setting or name is wrong.
+            DataError: names the table and row, and what is allowed.
+        """
+        config = config or FinetuneConfig.parse(self.settings.finetune, "finetune")
+        encoder = adapted_encoding(self.settings.encoder, self.artifacts)[0]
+        if model is None and encoder.kind == "openai":
+            raise ConfigError(
+                "the encoder is a server's, which cannot be fine-tuned here; name a model to begin from",
+                setting="encoder.kind",
+            )
+        work = self.folder.models / f".finetuning-{name}"
+        return finetune.finetune(
+            name, tables, tasks, config, model or encoder.model, self.artifacts, work, start_from, self.progress
+        )
+
+    def text_model(self, name: str) -> TextModel:
+        """What ``finetune`` taught, opened.
+
+        Raises:
+            NotReadyError: there is none of this name.
+            CorruptError: it is damaged.
+        """
+        from aisle.language.text_model import TextModel  # brings torch
+
+        return TextModel.load(finetune.folder_of(name, self.artifacts))
+
+    def texts(self) -> list[str]:
+        """All that the shop says and is asked: items' texts, and queries."""
+        return [*self._material()[1], *self.records.read_query_counts()]
+
+    def _material(self) -> tuple[Snapshot, list[str]]:
+        semantic = by_meaning(self.specs)
+        if not semantic:
+            raise ConfigError("no placement asks a semantic source, so that nothing would use the encoder")
+        snapshot = self.records.snapshot()
+        if not snapshot.n_items:
+            raise NotReadyError(
+                "the shop has no items; bring a catalogue in first: `aisle import`", command="aisle import"
+            )
+        source = semantic[0].config
+        assert isinstance(source, SemanticConfig)
+        return snapshot, item_texts(snapshot.items, source)
+
+    def _answering(self, manifest: Manifest, snapshot: Snapshot, is_wanted: bool) -> Manifest:
+        """Make indexes with a version of the encoder and promote it, if it is wanted."""
+        if not is_wanted:
+            return manifest
+        encoding = served(self.settings.encoder, self.folder.models / ENCODER / manifest.version, manifest)
+        # Indexes first: whoever opens the shop between the two steps still finds everything by words.
+        train.train(by_meaning(self.specs), snapshot, self.parts_with((encoding, manifest.version)))
+        return self.artifacts.promote(ENCODER, manifest.version)
