@@ -11,19 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from transformers import AutoModelForSequenceClassification
 
+from aisle.language.batches import length_batches
 from aisle.language.finetune_config import FinetuneConfig, Kind, TaskConfig
 from aisle.language.finetuning import finetune
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import ModelFolder
+from aisle.language.text_inputs import TokenInputs
 from aisle.language.text_model import TextModel
 from aisle.language.tower import open_tower, place
+from aisle.training.config import TrainingConfig
+from aisle.training.loop import train as run_training
 
 Probabilities = NDArray[np.float64]
 """(n, n_labels)."""
@@ -149,6 +155,51 @@ def by_finetuning(
         said = TextModel.load(Path(name) / "model").predict(test.texts, test.second)["label"]
     minutes = (time.monotonic() - started) / 60
     return Told(said.astype(np.float64), minutes, found.n_trained_parameters)
+
+
+class _AsItIs:
+    """Implements ``training.loop.Objective`` for a classifier of transformers."""
+
+    name = "plain classifier"
+
+    def __init__(self, inputs: TokenInputs, labels: NDArray[np.int64]) -> None:
+        self._inputs, self._labels = inputs, labels
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) tokens."""
+        return self._inputs.lengths
+
+    def collate(self, rows: NDArray[np.int64], rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """The network's arguments and labels."""
+        del rng  # nothing is random
+        return {**self._inputs.batch(rows), "labels": torch.from_numpy(self._labels[rows])}
+
+    def loss(self, model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Cross-entropy."""
+        return model(**batch).loss
+
+
+def by_plain_bert(train: Labelled, test: Labelled, folder: ModelFolder, seed: int, max_tokens: int = 128) -> Told:
+    """The usual recipe: transformers' own classifier on the first token, 2e-5, three epochs of batches of 32."""
+    started = time.monotonic()
+    torch.manual_seed(seed)
+    _, tokenizer = open_tower(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder.path, num_labels=len(train.names))
+    read = [
+        TokenInputs(tokenizer, model, part.texts, part.second or [None] * len(part), max_tokens)
+        for part in (train, test)
+    ]
+    config = TrainingConfig(epochs=3, batch_size=32, learning_rate=2e-5, trackers=(), checkpoint_every=0, seed=seed)
+    with tempfile.TemporaryDirectory() as name:
+        run_training(model, _AsItIs(read[0], train.labels), config, Path(name))
+    model.eval()
+    said = np.empty((len(test), len(test.names)))
+    with torch.inference_mode():
+        for rows in length_batches(read[1].lengths.tolist(), 64):
+            said[rows] = model(**read[1].batch(np.asarray(rows))).logits.softmax(dim=1).numpy()
+    n_parameters = sum(one.numel() for one in model.parameters())
+    return Told(said, (time.monotonic() - started) / 60, n_parameters)
 
 
 def averaged(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from aisle.domain import Snapshot
 from aisle.errors import ConfigError, NotReadyError
 from aisle.flows import adapt, compress, finetune, train, tune
 from aisle.flows.adapt import ENCODER
+from aisle.flows.click_texts import click_texts
 from aisle.folder import ShopFolder
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
@@ -136,6 +137,15 @@ class Teacher:
         from aisle.language.text_model import TextModel  # brings torch
 
         return TextModel.load(finetune.folder_of(name, self.artifacts))
+
+    def lists(self, most_rows: int = 50_000) -> LabelledTexts:
+        """Clicks and purchases in the shop's latest lists, for the tasks ``CLICK`` and ``CONVERSION``.
+
+        Raises:
+            NotReadyError: no list was clicked.
+        """
+        snapshot, texts = self._material()
+        return click_texts(snapshot, self.records, texts, most_rows)
 
     def texts(self) -> list[str]:
         """All that the shop says and is asked: items' texts, and queries."""

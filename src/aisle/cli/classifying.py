@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,13 +13,14 @@ from rich.markup import escape
 from aisle.cli.labelled import read_labelled
 from aisle.cli.screen import JsonOption, ShopArgument, err, opened, out, print_json, print_line, rows
 from aisle.errors import ConfigError
+from aisle.flows.click_texts import CLICK, CONVERSION
 from aisle.flows.tune import over
 from aisle.ingest.text_tables import read_table, texts_in
-from aisle.language.finetune_config import FinetuneConfig
+from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Of the model in this shop.", show_default=False)]
 TableOption = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Option("--table", help="Labelled rows: CSV, TSV, JSONL or Parquet; may be repeated.", show_default=False),
 ]
 TextOption = Annotated[str, typer.Option("--text", help="Column of the text; several with commas between.")]
@@ -28,7 +31,8 @@ TaskOption = Annotated[
     list[str],
     typer.Option(
         "--task",
-        help="NAME=KIND:COLUMN, may be repeated; kinds: binary, classes, tags (with | between).",
+        help="NAME=KIND:COLUMN, may be repeated; kinds: binary, classes, tags (with | between). Without --table: click, "
+        "conversion, from the shop's own lists.",
         show_default=False,
     ),
 ]
@@ -38,8 +42,8 @@ Trained = Literal["all", "heads", "lora", "adalora", "prefix", "bottleneck"]
 def finetune(
     shop: ShopArgument,
     name: NameArgument,
-    table: TableOption,
     task: TaskOption,
+    table: TableOption = None,
     text: TextOption = "text",
     second: SecondOption = None,
     trained: Annotated[
@@ -64,9 +68,16 @@ def finetune(
     figures measured. A run that was stopped goes on where it was. Settings are those of \\[finetune] in aisle.toml.
 
     Example: aisle finetune myshop opinion --table reviews.csv --text review --task opinion=binary:liked
+    Example: aisle finetune myshop clicks --task click --task conversion
     """
     with opened(shop) as open_shop:
-        tables, tasks = read_labelled(table, text, second, task)
+        if table:
+            tables, tasks = read_labelled(table, text, second, task)
+        else:
+            tasks = [named_task(one) for one in task]
+            tables = [open_shop.teacher.lists()]
+            wanted = {one.name for one in tasks}
+            tables = [replace(one, labels={k: v for k, v in one.labels.items() if k in wanted}) for one in tables]
         config = FinetuneConfig.parse(over(open_shop.settings.finetune, changed(trained, size)), "finetune")
         manifest = open_shop.teacher.finetune(name, tables, tasks, config, model=model, start_from=start_from)
     if json:
@@ -117,6 +128,18 @@ def classify(
         err.print(f"{file} has no rows")
 
 
+def named_task(name: str) -> TaskConfig:
+    """A task of the shop's own lists.
+
+    Raises:
+        ConfigError: it needs a table.
+    """
+    known = {one.name: one for one in (CLICK, CONVERSION)}
+    if name not in known:
+        raise ConfigError(f"task {name!r} needs --table; without one there are {', '.join(known)}", setting="task")
+    return known[name]
+
+
 def changed(trained: Trained | None, size: str | None) -> dict[str, object]:
     """Settings of ``[finetune]`` that options change."""
     given: dict[str, object] = {} if size is None else {"size": size}
@@ -127,7 +150,7 @@ def changed(trained: Trained | None, size: str | None) -> dict[str, object]:
     return given
 
 
-def is_tags(tasks, name: str) -> bool:
+def is_tags(tasks: Sequence[TaskConfig], name: str) -> bool:
     """Whether any number of the task's labels may be right."""
     return next(task.kind == "tags" for task in tasks if task.name == name)
 

@@ -19,7 +19,7 @@ Size = Literal["tiny", "small", "large"]
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
     "tiny": {"epochs": 3, "max_steps": 60, "batch_size": 16},
     "small": {"epochs": 4, "batch_size": 32},
-    "large": {"epochs": 8, "batch_size": 128},
+    "large": {"epochs": 8, "batch_size": 128, "learning_rate": 5e-5},
 }
 _HEADS_ONLY: Mapping[str, Any] = {"learning_rate": 1e-2, "epochs": 60, "patience": 10, "max_steps": 0}
 """Steps over frozen vectors cost next to nothing, so there are many and large ones."""
@@ -94,7 +94,7 @@ class FinetuneConfig(Config):
 
     def loop(self, n_rows: int) -> TrainingConfig:
         """The loop's settings for ``n_rows`` to learn from."""
-        settings: dict[str, Any] = {"learning_rate": 2e-5, **_BY_SIZE[self.size]}
+        settings: dict[str, Any] = {"learning_rate": 2e-4, **_BY_SIZE[self.size]}
         if self.trained == "heads":
             settings |= _HEADS_ONLY
         elif self.adapter.method != "full":
