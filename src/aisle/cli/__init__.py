@@ -13,6 +13,7 @@ from aisle.cli import (
     filling,
     keeping,
     keys,
+    labelling,
     learning,
     pretraining,
     serving,
@@ -37,6 +38,7 @@ app.command("adapt", rich_help_panel=TEACH)(teaching.adapt)
 app.command("compress", rich_help_panel=TEACH)(teaching.compress)
 app.command("pretrain", rich_help_panel=TEACH)(pretraining.pretrain)
 app.command("finetune", rich_help_panel=TEACH)(classifying.finetune)
+app.command("label", rich_help_panel=TEACH)(labelling.label)
 app.command("tune", rich_help_panel=TEACH)(teaching.tune)
 app.command("classify", rich_help_panel=ASK)(classifying.classify)
 app.command("evaluate", rich_help_panel=LEARN)(learning.evaluate)

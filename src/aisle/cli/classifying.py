@@ -31,8 +31,8 @@ TaskOption = Annotated[
     list[str],
     typer.Option(
         "--task",
-        help="NAME=KIND:COLUMN, may be repeated; kinds: binary, classes, tags (with | between). Without --table: click, "
-        "conversion, from the shop's own lists.",
+        help="NAME=KIND:COLUMN, may be repeated; kinds: binary, classes, tags (with | between). Without --table: "
+        "click, conversion, from the shop's own lists.",
         show_default=False,
     ),
 ]
