@@ -129,6 +129,8 @@ class Parts:
     """Encodes what shoppers type without keeping it; None: ``encoder``. Both make the same vectors."""
     encoder_version: str | None = None
     """Which adapted version the encoders are; None: the configured model itself."""
+    near_enough: float = 0.45
+    """From which cosine on texts have to do with each other, by this encoder. 0.45 suits the packaged model."""
     progress: Progress = silent
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     currency: str = "USD"

@@ -107,9 +107,9 @@ class EncoderConfig(Config):
 class FloorConfig(Config):
     """From which score on a source vouches for an item. Scores are the source's own, and only those above 0 vouch."""
 
-    least: float = 0.0
-    """Least score. Raising it leaves more out; what it means depends on the source, and for ``semantic`` on the model:
-    0.45 suits the packaged one."""
+    least: float | None = None
+    """Least score. Raising it leaves more out; what it means depends on the source. None is 0, and for ``semantic``
+    what suits the model: 0.45 for the packaged one, for an adapted or compressed one what its version measured."""
     share: float = Field(default=0.0, ge=0.0, le=1.0)
     """Least share of the best score that the source gives for the request. Raising it leaves more out."""
 
@@ -193,7 +193,7 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
         fusion=FusionConfig(
             method="scaled",
             weights={"lexical": 1.0, "semantic": 0.5},
-            floors={"lexical": FloorConfig(share=0.2), "semantic": FloorConfig(least=0.45)},
+            floors={"lexical": FloorConfig(share=0.2), "semantic": FloorConfig()},
         ),
         kinds=tuple(ItemKind),
         is_in_stock_only=False,

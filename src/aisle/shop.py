@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Parts, Progress, Unmetered, silent
+from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Progress, Unmetered, silent
 from aisle.domain import (
     Context,
     Document,
@@ -24,17 +23,15 @@ from aisle.domain import (
     ItemTable,
     Response,
     Slate,
-    Snapshot,
     User,
     UserTable,
 )
 from aisle.domain.checks import several
-from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, UnavailableError, unknown_name
+from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, unknown_name
 from aisle.evaluation import Report
 from aisle.flows import recommend, search, train
 from aisle.flows.adapt import ENCODER
 from aisle.flows.asks import Ask, all_answered, pages
-from aisle.flows.collect import Following
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.explain import explain
@@ -47,33 +44,25 @@ from aisle.ingest.cleaning import CleaningConfig
 from aisle.ingest.mapping import FormatName
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
+from aisle.live import Belongings, LiveShop
 from aisle.retrieval.fusion import fuse
-from aisle.retrieval.suggest import Suggestion, Suggestions
-from aisle.settings import EncoderConfig, Settings
-from aisle.storage import SlateOutbox, SqlEmbeddings, SqlRecords
+from aisle.retrieval.suggest import Suggestion
+from aisle.settings import Settings
+from aisle.storage import SlateOutbox, SqlRecords
 from aisle.teacher import Teacher
 from aisle.wiring import (
     Live,
     adapted_encoding,
-    bring_in,
-    bring_in_ranker,
     by_meaning,
-    go_live,
     inspect,
     inspect_ranker,
-    join,
-    load_parts,
+    placements_for,
     ranker_spec,
-    renew,
-    renew_ranker,
     source_specs,
 )
 
 ANYTHING = Filters()
 ANYWHERE = Context()
-
-PATIENCE_SECONDS = 1.0
-"""How long an answer waits to know of what was acknowledged before it; only large imports under way take longer."""
 
 log = logging.getLogger("aisle.shop")
 
@@ -115,27 +104,15 @@ class Shop:
         self.records = SqlRecords.open(folder.database)
         self.outbox = SlateOutbox(self.records, clock, kept_days=self.settings.shop.slates_kept_days)
         """Lists on their way into the records."""
-        self._opened: Live | None = None
-        """What writers tell of their changes."""
-        self._answering: Live | None = None
-        """The same once it knows of everything that was written while it was loaded."""
-        self._acknowledged_seq = 0
-        """The next answer knows everything up to here."""
-        self._following: Following | None = None
-        self._completions: Suggestions | None = None
-        self._embeddings: SqlEmbeddings | None = None
-        self._encoder_promoted: str | None = None
-        """The adapted encoder that was promoted when the parts were loaded."""
-        self._lock = threading.RLock()
-        self._training = threading.Lock()
-        self._acknowledging = threading.Lock()
+        own = self.folder, self.settings, self.specs, self.ranker, self.records, self.outbox
+        self._live = LiveShop(Belongings(*own, clock, progress, self.meter))
 
     # Filling it.
 
     def add_items(self, items: Iterable[Item] | ItemTable) -> Appended:
         """Add or replace items; they can be found and recommended when this returns."""
         appended = self.records.append_items(_table(ItemTable, items))
-        self._acknowledge(appended.seq)
+        self._live.acknowledge(appended.seq)
         return appended
 
     def add_users(self, users: Iterable[User] | UserTable) -> Appended:
@@ -149,7 +126,7 @@ class Shop:
         ``degraded``).
         """
         appended = self.records.append_events(_table(EventTable, events).require_milliseconds())
-        self._acknowledge(appended.seq)
+        self._live.acknowledge(appended.seq)
         return appended
 
     def add_event_groups(self, events: EventTable, n_each: Sequence[int]) -> list[Appended]:
@@ -158,7 +135,7 @@ class Shop:
         ``events`` has the rows of one caller after those of the other; ``n_each`` says how many each has.
         """
         appended = self.records.append_event_groups(events.require_milliseconds(), n_each)
-        self._acknowledge(max((group.seq for group in appended), default=0))
+        self._live.acknowledge(max((group.seq for group in appended), default=0))
         return appended
 
     def add_documents(self, documents: Iterable[Document] | DocumentTable) -> Appended:
@@ -198,15 +175,15 @@ class Shop:
             refusals_path=self.folder.refusals / f"{self.clock()}-{uuid.uuid4().hex[:8]}.jsonl",
             stdin=stdin,
         )
-        self._acknowledge(self.records.counts()["seq"])
+        self._live.acknowledge(self.records.counts()["seq"])
         return report
 
     def erase_user(self, user_id: str) -> int:
         """Remove everything recorded of a user; returns how many rows went. Models forget at the next training."""
         self.outbox.forget(user_id)
         n_rows = self.records.erase_user(user_id)
-        if self._opened:
-            self._opened.stages.states.forget(user_id)
+        if self._live.opened:
+            self._live.opened.stages.states.forget(user_id)
         return n_rows
 
     def refresh(self) -> int:
@@ -215,7 +192,7 @@ class Shop:
 
     def load(self) -> None:
         """Make everything ready to answer now, suggestions too, so that no question waits for it. Takes seconds."""
-        self._suggest_from()
+        self._live.suggestions()
 
     def follow(self, every_seconds: float | None = None) -> None:
         """Have a thread load the shop and keep it up with other processes: what they record, erase, train, roll back.
@@ -223,10 +200,7 @@ class Shop:
         Args:
             every_seconds: how often to look; None takes ``serving.follow_ms``. It ends with ``close``.
         """
-        with self._lock:
-            if self._following is None:
-                seconds = self.settings.serving.follow_ms / 1000 if every_seconds is None else every_seconds
-                self._following = Following(self._take_in, self._renew, seconds)
+        self._live.follow(self.settings.serving.follow_ms / 1000 if every_seconds is None else every_seconds)
 
     # Asking it.
 
@@ -254,7 +228,7 @@ class Shop:
 
     def try_search(self, asks: Sequence[Ask]) -> list[Response | AisleError]:
         """``ask_search``, with an error in the place of each ask that is wrong; the others are answered."""
-        stages = (self._answering or self._open()).stages
+        stages = self._live.ready().stages
         return [response for page in pages(asks) for response in search.search(page, stages)]
 
     def recommend(
@@ -292,7 +266,7 @@ class Shop:
         Raises:
             ConfigError: unknown placement.
         """
-        stages = (self._answering or self._open()).stages
+        stages = self._live.ready().stages
         return [response for page in pages(asks) for response in recommend.recommend(placement, page, stages)]
 
     def similar(self, item_id: str, *, user_id: str | None = None, size: int | None = None) -> Response:
@@ -307,7 +281,7 @@ class Shop:
 
     def suggest(self, prefix: str, *, size: int = 10, language: str | None = None) -> list[Suggestion]:
         """Ways to go on typing ``prefix``."""
-        return self._suggest_from().complete(prefix, size, language)
+        return self._live.suggestions().complete(prefix, size, language)
 
     def read_items(self, item_ids: Sequence[str]) -> list[Item]:
         """The items that exist among ``item_ids``, in that order."""
@@ -319,7 +293,7 @@ class Shop:
 
     def read_slate(self, slate_id: str) -> Slate | None:
         """A list as it was shown; None when there is none of that id."""
-        opened = self._opened
+        opened = self._live.opened
         return opened.stages.slates.read(slate_id) if opened else self.records.read_slate(slate_id)
 
     def explain(self, slate_id: str, language: str | None = None) -> Explanation:
@@ -383,32 +357,24 @@ class Shop:
             if name not in known:
                 raise ConfigError(unknown_name("source", name, known), setting=f"source.{name}")
 
-        with self._training:
+        with self._live.training:
             snapshot = self.records.snapshot()
-            parts = self._parts_for(snapshot)
-
-            def put_into_service(trained: train.Trained) -> None:
-                self._put_into_service(trained, parts)
-
+            parts = self._live.parts_for(snapshot)
             specs = [self.specs[name] for name in wanted if name != RANKER]
-            manifests = train.train(specs, snapshot, parts, put_into_service)
+            manifests = train.train(specs, snapshot, parts, lambda trained: self._live.put_into_service(trained, parts))
             if RANKER not in wanted:
                 return manifests
             try:
-                return [*manifests, self._train_ranker(parts, told)]
+                ranker = train_ranker(self.ranker, self.records, parts)
             except NotReadyError as error:
                 if names is not None:
                     raise
                 told(str(error))
                 return manifests
-
-    def _train_ranker(self, parts: Parts, told: Callable[[str], None]) -> Manifest:
-        trained = train_ranker(self.ranker, self.records, parts)
-        told(said(trained))
-        with self._lock:
-            if self._opened and trained.verdict.is_passed:
-                bring_in_ranker(self.ranker, self._opened)
-        return trained.manifest
+            told(said(ranker))
+            if ranker.verdict.is_passed:
+                self._live.bring_in(RANKER)
+            return [*manifests, ranker.manifest]
 
     def adapt(self, config: AdaptConfig | None = None, *, force: bool = False) -> Manifest:
         """Teach the encoder this shop's words and what belongs together in it; it answers if it got better.
@@ -424,36 +390,30 @@ class Shop:
             NotReadyError: there are too few pairs of texts to learn from.
         """
         config = config or AdaptConfig.parse(self.settings.adapt, "adapt")
-        return self._taught(lambda: self.teacher.adapt(config, force=force))
+        return self._live.taught(lambda: self.teacher.adapt(config, force=force))
 
     def compress(self, config: CompressConfig | None = None, *, force: bool = False) -> Manifest:
-        """Make the encoder that answers smaller and faster; it answers if it loses little enough.
+        """Make the encoder that answers smaller and faster; the small one answers if it loses little enough.
 
-        One that loses more of the NDCG@10 on held-out queries than ``largest_loss`` is written and does not answer,
-        unless ``force``. A killed run goes on where it was. ``config`` None takes ``[compress]`` of the settings.
+        One that loses more of the NDCG@10 on held-out queries than ``most_lost`` is written and does not answer, unless
+        ``force``. A killed run goes on where it was. ``config`` None takes ``[compress]`` of the settings.
 
         Returns:
-            The version, with what each step cost and gained, ``loss``, ``times_faster`` and ``is_good_enough``.
+            The version, with ``megabytes``, ``texts_per_second``, ``query_ms``, ``ndcg@10`` and ``agreement`` of each
+            step (``megabytes.int8``), ``lost`` with its interval, ``times_faster`` and ``is_good_enough``.
 
         Raises:
             ConfigError: a setting is wrong, or the encoder is not one that is served by ONNX.
             NotReadyError: there is nothing to compare by.
         """
         config = config or CompressConfig.parse(self.settings.compress, "compress")
-        return self._taught(lambda: self.teacher.compress(config, force=force))
-
-    def _taught(self, teach: Callable[[], Manifest]) -> Manifest:
-        with self._training:
-            manifest = teach()
-            if self._opened and self.ranker.artifacts.promoted(ENCODER) != self._encoder_promoted:
-                self._load_anew()
-            return manifest
+        return self._live.taught(lambda: self.teacher.compress(config, force=force))
 
     @property
     def teacher(self) -> Teacher:
         """Teaches the shop's language models."""
         own = self.folder, self.settings, self.specs, self.records, self.ranker.artifacts
-        return Teacher(*own, self._parts_with, self.progress)
+        return Teacher(*own, self._live.parts_with, self.progress)
 
     def rollback(self, name: str) -> Manifest:
         """Put the version of a source, ``statistics``, ``ranker`` or ``encoder`` promoted before into service again.
@@ -465,18 +425,17 @@ class Shop:
         """
         if name not in self.versions_of:
             raise ConfigError(unknown_name("source", name, self.versions_of), setting=f"source.{name}")
-        with self._training:
+        with self._live.training:
             manifest = self.versions_of[name].rollback(name)
             if name == ENCODER:
-                train.train(by_meaning(self.specs), self.records.snapshot(), self._load_parts())
-                if self._opened:
-                    self._load_anew()
-                return manifest
-            with self._lock:
-                if self._opened and name == RANKER:
-                    bring_in_ranker(self.ranker, self._opened)
-                elif self._opened:
-                    bring_in([self.specs[name]], self._opened, self.records)
+                train.train(
+                    by_meaning(self.specs),
+                    self.records.snapshot(),
+                    self._live.parts_with(adapted_encoding(self.settings.encoder, self.ranker.artifacts)),
+                )
+                self._live.renew_encoder()
+            else:
+                self._live.bring_in(name)
             return manifest
 
     @property
@@ -496,17 +455,18 @@ class Shop:
         if plan.placement not in self.settings.placement:
             raise ConfigError(unknown_name("placement", plan.placement, self.settings.placement))
         snapshot = self.records.snapshot()
-        placement = self.settings.placement[plan.placement]
-        return evaluate(snapshot, placement, self.specs, self._parts_for(snapshot), fuse, plan)
+        parts = self._live.parts_for(snapshot)
+        placement = placements_for(self.settings, self.specs, parts)[plan.placement]
+        return evaluate(snapshot, placement, self.specs, parts, fuse, plan)
 
     def doctor(self) -> list[Finding]:
         """What is missing or wrong, and what to run."""
-        if self._answering:
-            lineup = self._answering.stages.lineup
+        if self._live.answering:
+            lineup = self._live.answering.stages.lineup
             return diagnose(self.folder.root, self.records, self.specs, self.ranker, lineup.failures, lineup.versions)
         failures, loaded = {}, []
         if self.records.counts()["items"]:
-            parts = self._load_parts()
+            parts = self._live.load_parts()
             failures, loaded = inspect(self.specs.values(), parts, self.records)
             failures |= inspect_ranker(self.ranker, parts)
         return diagnose(self.folder.root, self.records, self.specs, self.ranker, failures, loaded)
@@ -514,131 +474,16 @@ class Shop:
     @property
     def live(self) -> Live:
         """The parts that answer requests, loaded by the first call, with what was acknowledged taken in."""
-        answering = self._answering or self._open()
-        try:
-            self._catch_up()
-        except AisleError as error:
-            log.warning("%s", error)
-        return answering
-
-    def _open(self) -> Live:
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._go_live()
-            if self._answering is None:
-                # A writer that found nothing opened has left its changes to us.
-                self._opened.follower.catch_up()
-                bring_in_ranker(self.ranker, self._opened)
-                self._answering = self._opened
-            return self._answering
-
-    def _go_live(self) -> Live:
-        parts = self._load_parts, self.clock, self.meter, self._catch_up
-        return go_live(self.settings, self.specs, self.records, self.outbox, *parts)
-
-    def _load_anew(self) -> Live:
-        """Load all parts again beside those that answer, and let them answer from then on."""
-        log.info("another encoder was put into service; the shop is loaded anew")
-        fresh = self._go_live()
-        fresh.follower.catch_up()
-        bring_in_ranker(self.ranker, fresh)
-        with self._lock:
-            self._opened = self._answering = fresh
-            self._completions = None
-        return fresh
-
-    def _put_into_service(self, trained: train.Trained, parts: Parts) -> None:
-        """Let a new version answer, whatever was opened while it was being fitted with ``parts``."""
-        with self._lock:  # waits while another thread is loading the version before this one
-            live = self._opened
-            if live is None:
-                return
-            if live.parts is parts:
-                join(live, trained)
-            elif train.fits(trained.manifest, live.parts.catalogue):
-                bring_in([self.specs[trained.manifest.name]], live, self.records)
-            else:
-                log.warning("the live catalogue numbers items otherwise than the records; the shop is loaded anew")
-                self._opened = self._answering = self._completions = None
-
-    def _parts_for(self, snapshot: Snapshot) -> Parts:
-        """Parts whose catalogue holds the snapshot's items in the same rows: the live ones if they do."""
-        opened = self._opened
-        if opened:
-            opened.follower.catch_up()
-            if train.is_numbered_alike(snapshot, opened.parts.catalogue):
-                return opened.parts
-        return self._load_parts()
-
-    def _load_parts(self) -> Parts:
-        self._encoder_promoted = self.ranker.artifacts.promoted(ENCODER)
-        return self._parts_with(adapted_encoding(self.settings.encoder, self.ranker.artifacts))
-
-    def _parts_with(self, encoding: tuple[EncoderConfig, str | None]) -> Parts:
-        if self._embeddings is None:
-            self._embeddings = SqlEmbeddings.open(self.folder.embeddings)
-        return load_parts(self.settings, encoding, self.records, self._embeddings, self.clock, self.progress)
-
-    def _acknowledge(self, seq: int) -> None:
-        """From now on answers know everything up to ``seq``: the next one takes it in first, if no thread has."""
-        with self._acknowledging:
-            self._acknowledged_seq = max(self._acknowledged_seq, seq)
-        if self._following:
-            self._following.nudge()
-
-    def _catch_up(self) -> None:
-        """Take in what was acknowledged; should that fail, the records are safe and the next answer tries it again."""
-        live = self._answering
-        if live is None or live.follower.seq >= self._acknowledged_seq:
-            return
-        try:
-            if live.follower.reach(self._acknowledged_seq, PATIENCE_SECONDS):
-                return
-            why = f"{PATIENCE_SECONDS} s were not enough, much is being taken in"
-        except AisleError as error:
-            why = str(error)
-        raise UnavailableError(f"what was stored is not in the answers yet; the next one takes it in first: {why}")
-
-    def _take_in(self) -> None:
-        self.live.follower.catch_up()
-
-    def _renew(self) -> None:
-        """Bring in other processes' versions; while this one trains, its own come and the others wait."""
-        live = self.live
-        if self._training.acquire(blocking=False):
-            try:
-                if self.ranker.artifacts.promoted(ENCODER) != self._encoder_promoted:
-                    live = self._load_anew()
-                renew(self.specs.values(), live, self.records)
-                renew_ranker(self.ranker, live)
-            finally:
-                self._training.release()
-
-    def _suggest_from(self) -> Suggestions:
-        live = self.live
-        completions = self._completions
-        if completions is not None:
-            return completions
-        with self._lock:
-            if self._completions is None:
-                snapshot = self.records.snapshot()
-                completions = Suggestions.fit(snapshot, self.records.read_query_counts())
-                live.follower.follow(snapshot.seq, completions.extend)
-                self._completions = completions
-            return self._completions
+        return self._live.caught_up()
 
     # Letting go of it.
 
     def close(self) -> None:
         """Finish pending writes and let go of the files; what is asked afterwards raises ``NotReadyError``."""
-        if self._following:
-            self._following.stop()
+        self._live.stop_following()
         self.outbox.drain()
         self.records.close()
-        with self._lock:
-            self._opened = self._answering = self._completions = None
-        if self._embeddings:
-            self._embeddings.close()
+        self._live.close()
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from aisle.language.labelled_texts import LabelledTexts
 from aisle.retrieval.semantic import SemanticConfig, item_texts
 from aisle.settings import EncoderConfig, Settings
 from aisle.training.tuning import Tuned
-from aisle.wiring import Parts, SourceSpec, adapted_encoding, by_meaning, served
+from aisle.wiring import Encoding, Parts, SourceSpec, adapted_encoding, by_meaning, served
 
 if TYPE_CHECKING:
     from aisle.language.text_model import TextModel
@@ -41,7 +41,7 @@ class Teacher:
     specs: Mapping[str, SourceSpec]
     records: RecordStore
     artifacts: ArtifactStore
-    parts_with: Callable[[tuple[EncoderConfig, str | None]], Parts]
+    parts_with: Callable[[Encoding], Parts]
     progress: Progress
 
     def adapt(self, config: AdaptConfig, *, force: bool) -> Manifest:
@@ -65,7 +65,8 @@ class Teacher:
         manifest = compress.compress(
             config,
             self.settings.encoder.model,
-            adapted_encoding(self.settings.encoder, self.artifacts)[0],
+            self._large(),
+            AdaptConfig.parse(self.settings.adapt, "adapt").validation_share,
             snapshot,
             self.records,
             texts,
@@ -116,7 +117,7 @@ class Teacher:
             DataError: names the table and row, and what is allowed.
         """
         config = config or FinetuneConfig.parse(self.settings.finetune, "finetune")
-        encoder = adapted_encoding(self.settings.encoder, self.artifacts)[0]
+        encoder = adapted_encoding(self.settings.encoder, self.artifacts).config
         if model is None and encoder.kind == "openai":
             raise ConfigError(
                 "the encoder is a server's, which cannot be fine-tuned here; name a model to begin from",
@@ -164,11 +165,28 @@ class Teacher:
         assert isinstance(source, SemanticConfig)
         return snapshot, item_texts(snapshot.items, source)
 
+    def _large(self) -> tuple[EncoderConfig, str | None]:
+        """The encoder that answers, or what it was made smaller from: its config and version."""
+        config = self.settings.encoder
+        version = adapted_encoding(config, self.artifacts).version
+        known = {manifest.version: manifest for manifest in self.artifacts.versions(ENCODER)}
+        while version in known and compress.PRECISION in known[version].config:
+            version = known[version].config[compress.LARGE]
+        if version is None:
+            return config, None
+        if version not in known:
+            raise NotReadyError(
+                f"version {version} of the encoder, of which the one that answers was made, is no longer kept; run "
+                "`aisle adapt` first, which makes a new one",
+                command="aisle adapt",
+            )
+        return served(config, self.folder.models / ENCODER / version, known[version]).config, version
+
     def _answering(self, manifest: Manifest, snapshot: Snapshot, is_wanted: bool) -> Manifest:
         """Make indexes with a version of the encoder and promote it, if it is wanted."""
         if not is_wanted:
             return manifest
         encoding = served(self.settings.encoder, self.folder.models / ENCODER / manifest.version, manifest)
         # Indexes first: whoever opens the shop between the two steps still finds everything by words.
-        train.train(by_meaning(self.specs), snapshot, self.parts_with((encoding, manifest.version)))
+        train.train(by_meaning(self.specs), snapshot, self.parts_with(encoding))
         return self.artifacts.promote(ENCODER, manifest.version)

@@ -36,10 +36,11 @@ from aisle.flows.stages import RANKER, STATISTICS, Lineup, Stages
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.language import RememberingEncoder, open_encoder
+from aisle.language.retrieval_check import NEAR_ENOUGH
 from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
 from aisle.retrieval.fusion import fuse
 from aisle.retrieval.semantic import SemanticConfig
-from aisle.settings import EncoderConfig, Settings
+from aisle.settings import EncoderConfig, PlacementConfig, Settings
 from aisle.storage import FolderArtifacts, LiveStates, SlateOutbox
 
 UNTRAINED_ITEMS = 2_000
@@ -64,6 +65,17 @@ class Refused:
     why: str
     try_again_at: float
     """On the clock of ``time.monotonic``; for ever if the version itself is wrong."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoder to open."""
+
+    config: EncoderConfig
+    version: str | None = None
+    """Which version of ``aisle adapt`` or ``aisle compress`` it is; None: the configured model itself."""
+    near_enough: float = Parts.near_enough
+    """See ``contracts.Parts``."""
 
 
 @dataclass(frozen=True)
@@ -109,20 +121,17 @@ def ranker_spec(folder: ShopFolder, settings: Settings, clock: Clock) -> RankerS
 
 def load_parts(
     settings: Settings,
-    encoding: tuple[EncoderConfig, str | None],
+    encoding: Encoding,
     records: RecordStore,
     embeddings: EmbeddingStore,
     clock: Clock,
     progress: Progress,
 ) -> Parts:
-    """The catalogue as recorded now, an encoder that remembers items' texts, and one for queries.
-
-    ``encoding`` is the encoder to open and which adapted version it is.
-    """
+    """The catalogue as recorded now, an encoder that remembers items' texts, and one for queries."""
     catalogue = Catalogue()
     for page in records.read_catalogue():
         catalogue.extend(page)
-    config, version = encoding
+    config = encoding.config
     encoder = query_encoder = open_encoder(config, progress=progress)
     if config.kind == "onnx" and config.query_precision != config.precision:
         of_queries = config.model_copy(update={"precision": config.query_precision})
@@ -132,23 +141,24 @@ def load_parts(
         clock=clock,
         encoder=RememberingEncoder(encoder, embeddings),
         query_encoder=query_encoder,
-        encoder_version=version,
+        encoder_version=encoding.version,
+        near_enough=encoding.near_enough,
         progress=progress,
         currency=settings.shop.currency,
     )
 
 
-def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> tuple[EncoderConfig, str | None]:
-    """The encoder to open, and which version of ``aisle adapt`` it is; the configured model where there is none.
+def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> Encoding:
+    """The encoder to open: the version that was promoted, or the configured model where there is none.
 
     Raises:
         CorruptError: the promoted version is damaged.
     """
     if not config.adapted or config.kind == "openai":
-        return config, None
+        return Encoding(config)
     found = artifacts.current(ENCODER)
     if found is None:
-        return config, None
+        return Encoding(config)
     folder, manifest = found
     if manifest.config.get(MODEL) != config.model:
         log.warning(
@@ -158,8 +168,8 @@ def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> tuple[E
             manifest.config.get(MODEL),
             config.model,
         )
-        return config, None
-    return served(config, folder, manifest), manifest.version
+        return Encoding(config)
+    return served(config, folder, manifest)
 
 
 def by_meaning(specs: Mapping[str, SourceSpec]) -> list[SourceSpec]:
@@ -167,13 +177,30 @@ def by_meaning(specs: Mapping[str, SourceSpec]) -> list[SourceSpec]:
     return [spec for spec in specs.values() if isinstance(spec.config, SemanticConfig)]
 
 
-def served(config: EncoderConfig, folder: Path, manifest: Manifest) -> EncoderConfig:
+def served(config: EncoderConfig, folder: Path, manifest: Manifest) -> Encoding:
     """How a version of the encoder is opened: as configured, but for what the version itself decides."""
     changed: dict[str, Any] = {"model": str(folder)}
     precision = manifest.config.get(compress.PRECISION)
     if precision is not None:
         changed |= {"precision": precision, "query_precision": precision}
-    return config.model_copy(update=changed)
+    near_enough = manifest.metrics.get(NEAR_ENOUGH, Parts.near_enough)
+    return Encoding(config.model_copy(update=changed), manifest.version, near_enough)
+
+
+def placements_for(settings: Settings, specs: Mapping[str, SourceSpec], parts: Parts) -> Mapping[str, PlacementConfig]:
+    """The placements, with floors of sources by meaning that name no least cosine set to what the encoder says."""
+    semantic = {spec.name for spec in by_meaning(specs)}
+
+    def of(placement: PlacementConfig) -> PlacementConfig:
+        floors = {
+            name: floor.model_copy(update={"least": parts.near_enough})
+            if name in semantic and floor.least is None
+            else floor
+            for name, floor in placement.fusion.floors.items()
+        }
+        return placement.model_copy(update={"fusion": placement.fusion.model_copy(update={"floors": floors})})
+
+    return {name: of(placement) for name, placement in settings.placement.items()}
 
 
 def go_live(
@@ -200,7 +227,7 @@ def go_live(
         fuse=fuse,
         fallback=FusedScore(),
         policy=ObjectivePolicy(parts.catalogue, lambda: lineup.in_service.item_vectors),
-        placements=settings.placement,
+        placements=placements_for(settings, specs, parts),
         clock=clock,
         new_slate_id=lambda: uuid.uuid4().hex,
         meter=meter,

@@ -89,7 +89,7 @@ def test_another_process_follows(shop) -> None:
         manifest = shop.adapt(SHORT, force=True)
         assert other.live.parts.encoder_version is None
 
-        other._renew()  # what its following thread does every second
+        other._live.renew()  # what its following thread does every second
 
         assert other.live.parts.encoder_version == manifest.version
         assert other.search("shoes").degraded == ()

@@ -105,9 +105,9 @@ def test_what_is_written_while_a_source_joins_reaches_it_once(shop, tiny, monkey
 
 
 def test_events_recorded_while_the_shop_loads_are_in_the_first_answer(shop, monkeypatch):
-    from aisle import shop as shop_module
+    from aisle import live as live_module
 
-    go_live = shop_module.go_live
+    go_live = live_module.go_live
 
     def load_while_somebody_buys(*arguments):
         live = go_live(*arguments)
@@ -116,7 +116,7 @@ def test_events_recorded_while_the_shop_loads_are_in_the_first_answer(shop, monk
         writer.join()
         return live
 
-    monkeypatch.setattr(shop_module, "go_live", load_while_somebody_buys)
+    monkeypatch.setattr(live_module, "go_live", load_while_somebody_buys)
 
     assert shop.recommend("popular").item_ids[0] == "headphones"
 
@@ -226,7 +226,7 @@ def test_a_source_that_breaks_while_loading_does_not_close_the_shop(shop, tiny, 
 
     Broken.__name__ = shop.specs["linear"].implementation.__name__
     with Shop.open(shop.folder.root, clock=tiny.clock) as again:
-        again.specs = {**again.specs, "linear": replace(again.specs["linear"], implementation=Broken)}  # type: ignore[arg-type]
+        again.specs["linear"] = replace(again.specs["linear"], implementation=Broken)  # type: ignore[index]
         response = again.recommend(user_id="dora")
 
         assert response.degraded == ("linear",)

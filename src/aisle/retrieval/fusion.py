@@ -118,7 +118,7 @@ def _vouched_for(
             vouched |= np.isin(rows, of_source)
             continue
         known = np.nan_to_num(column, nan=0.0, neginf=0.0)
-        vouched |= (known > 0) & (known >= max(floor.least, floor.share * float(known.max())))
+        vouched |= (known > 0) & (known >= max(floor.least or 0.0, floor.share * float(known.max())))
     return vouched
 
 
