@@ -24,8 +24,9 @@ from aisle.settings import EncoderConfig
 IS_GOOD_ENOUGH = "is_good_enough"
 """1 where no more of the quality was lost than may be."""
 PRECISION = "precision"
-"""In a version's config: what its weights are rounded to in service."""
-_HELD_OUT_SHARE = 0.1
+"""In a version's config: what its weights are rounded to in service. Only versions of this flow have it."""
+LARGE = "large"
+"""In a version's config: the version of the encoder that it was made smaller from; None for the configured model."""
 _MOST_CHECKED = 10_000
 """Texts that are ranked for each query when models are compared."""
 
@@ -33,7 +34,8 @@ _MOST_CHECKED = 10_000
 def compress(
     config: CompressConfig,
     configured: str | None,
-    encoding: EncoderConfig,
+    large: tuple[EncoderConfig, str | None],
+    held_out_share: float,
     snapshot: Snapshot,
     records: RecordStore,
     texts: Sequence[str],
@@ -46,7 +48,9 @@ def compress(
     Args:
         config: how small, how long, how much may be lost.
         configured: the model that the settings name; versions belong to it.
-        encoding: names the model that answers.
+        large: names the model that answers, and its version.
+        held_out_share: of the queries, not learned from, to compare models by; the same as the large model's own
+            adaptation held out, which knows the others.
         snapshot: items and behaviour.
         records: for what was searched and clicked.
         texts: (n_items,) the items' texts as they are searched.
@@ -59,34 +63,42 @@ def compress(
         NotReadyError: there is nothing to compare by.
         UnavailableError: memory or disk ran out.
     """
+    encoding, version = large
     if encoding.kind != "onnx":
         raise ConfigError(
             f'encoder.kind = "{encoding.kind}" cannot be compressed here; take "onnx", which serves what comes of it',
             setting="encoder.kind",
         )
-    from aisle.language.compressing import compress as compress_model  # brings torch
+    from aisle.language.compressing import compress as compress_model  # bring torch
+    from aisle.language.compressing import work_of
 
     progress("gather pairs of texts", 0, 1)
-    learned, held_out = gather_pairs(snapshot, records, texts).parted(_HELD_OUT_SHARE)
+    learned, held_out = gather_pairs(snapshot, records, texts).parted(held_out_share)
     known = set(held_out.rights)
     others = [text for text in dict.fromkeys(texts) if text not in known][: max(0, _MOST_CHECKED - len(known))]
     progress("gather pairs of texts", 1, 1)
-    target = work / "model"
+    folder = open_model_folder(encoding.model)
+    own = work / work_of(folder, texts, learned.lefts, config)
+    for earlier in set(work.glob("*")) - {own}:
+        shutil.rmtree(earlier)
+    target = own / "model"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     compressed = compress_model(
-        open_model_folder(encoding.model),
+        folder,
         texts,
         learned.lefts,
         replace(held_out, rights=[*held_out.rights, *others]),
         config,
-        work=work,
+        work=own,
         target=target,
         progress=progress,
     )
     metrics = {**compressed.metrics(), IS_GOOD_ENOUGH: float(compressed.is_good_enough)}
-    kept = {MODEL: configured, **plain(config), PRECISION: config.precision}
+    kept = {MODEL: configured, LARGE: version, **plain(config), PRECISION: config.precision}
     with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
         shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+        for logs in own.glob("*/logs"):
+            shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
     shutil.rmtree(work)
     return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

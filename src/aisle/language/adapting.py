@@ -23,7 +23,7 @@ from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
 from aisle.language.model_folder import ModelFolder
 from aisle.language.rank_budget import RankBudget
-from aisle.language.retrieval_check import Found, find, interval
+from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
 from aisle.language.views import piece_of, view_of
 from aisle.language.word_learning import words_objective
@@ -59,6 +59,7 @@ class Compared:
         low, high = interval(gains)
         told = {f"{name}_before": value for name, value in self.before.means().items()}
         told |= {f"{name}_after": value for name, value in self.after.means().items()}
+        told[NEAR_ENOUGH] = self.after.near_enough
         counted = {"n_checked": float(len(gains)), "n_trained_parameters": float(self.n_learning)}
         return {**told, "gain": float(gains.mean()), "gain_low": low, "gain_high": high, **counted}
 

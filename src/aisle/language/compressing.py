@@ -1,38 +1,49 @@
 """Makes a model smaller for serving, and tells what each step cost and gained.
 
 Enters: a model's folder, the shop's texts, pairs to check by. Leaves: a smaller model's folder and a table: size, texts
-a second, milliseconds of a query, retrieval quality, of the large model and after each step.
+a second, milliseconds of a query, retrieval quality, agreement with the large model, of the large model and after each
+step.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from aisle.contracts import Progress, silent
+from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import NotReadyError
 from aisle.language.batches import length_batches
 from aisle.language.compress_config import CompressConfig
 from aisle.language.contrast_pairs import TextPairs
-from aisle.language.distilling import Distillation
+from aisle.language.distilling import Distillation, with_pieces
 from aisle.language.model_folder import ModelFolder, open_model_folder
-from aisle.language.onnx import OnnxEncoder
-from aisle.language.retrieval_check import find
-from aisle.language.shrinking import with_fewer_layers, with_narrower_middles
+from aisle.language.onnx import OnnxEncoder, fingerprint_of
+from aisle.language.onnx_cache import exported
+from aisle.language.retrieval_check import NEAR_ENOUGH, Found, agreement, find, interval
+from aisle.language.shrinking import with_fewer_heads, with_fewer_layers, with_narrower_middles
 from aisle.language.tower import TextTower, open_tower, place, save_tower
-from aisle.settings import EncoderConfig
 from aisle.training.loop import train
 
 log = logging.getLogger(__name__)
 
-_TIMED_TEXTS, _TIMED_QUERIES = 1_000, 100
+Precision = Literal["fp32", "int8"]
+
+MAX_TOKENS = 64
+"""Tokens read of a text in learning."""
+AFTER_PRUNING = 0.5
+"""Of the steps of the first learning, how many follow once neurons or heads were taken out."""
+_TIMED_TEXTS, _TIMED_QUERIES = 1_000, 200
 _CALIBRATING_TEXTS = 512
+_LEAST_CHECKED = 20
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,15 @@ class Step:
     megabytes: float
     texts_per_second: float
     query_ms: float
-    ndcg: float
+    found: Found
+    """What it finds for the pairs to check by."""
+    agreement: float
+    """Share of the large model's first 10 that are among its own first 10."""
+
+    @property
+    def ndcg(self) -> float:
+        """Mean NDCG@10."""
+        return float(self.found.ndcg.mean())
 
     def metrics(self) -> dict[str, float]:
         """The figures, under the step's name."""
@@ -52,6 +71,7 @@ class Step:
             "texts_per_second": self.texts_per_second,
             "query_ms": self.query_ms,
             "ndcg@10": self.ndcg,
+            "agreement": self.agreement,
         }
         return {f"{name}.{self.name}": value for name, value in told.items()}
 
@@ -61,23 +81,148 @@ class Compressed:
     """What each step came to; the first is the large model, the last is to serve."""
 
     steps: tuple[Step, ...]
-    largest_loss: float
+    most_lost: float
 
     @property
-    def loss(self) -> float:
+    def lost(self) -> float:
         """Share of the large model's NDCG@10 that was lost; below 0 where the small one finds more."""
         return 1.0 - self.steps[-1].ndcg / max(self.steps[0].ndcg, 1e-12)
 
     @property
     def is_good_enough(self) -> bool:
         """Whether it may serve."""
-        return self.loss <= self.largest_loss
+        return self.lost <= self.most_lost
 
     def metrics(self) -> dict[str, float]:
-        """All figures."""
-        faster = self.steps[-1].texts_per_second / self.steps[0].texts_per_second
+        """All figures; ``lost_low`` and ``lost_high`` are the 90% interval of the loss over queries."""
+        first, last = self.steps[0], self.steps[-1]
         told = {name: value for step in self.steps for name, value in step.metrics().items()}
-        return {**told, "loss": self.loss, "times_faster": faster}
+        low, high = interval(first.found.ndcg - last.found.ndcg)
+        return {
+            **told,
+            "lost": self.lost,
+            "lost_low": low / max(first.ndcg, 1e-12),
+            "lost_high": high / max(first.ndcg, 1e-12),
+            "times_faster": last.texts_per_second / first.texts_per_second,
+            NEAR_ENOUGH: last.found.near_enough,
+            "n_checked": float(len(last.found.ndcg)),
+        }
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Texts and where the large model places them."""
+
+    texts: Sequence[str]
+    taught: Float32Array
+    """(n_texts, d) unit rows."""
+    tokenizer: Any
+    max_tokens: int
+
+    @classmethod
+    def of(
+        cls,
+        folder: ModelFolder,
+        texts: Sequence[str],
+        queries: Sequence[str],
+        config: CompressConfig,
+        work: Path,
+        progress: Progress = silent,
+    ) -> Lessons:
+        """Place at most ``config.most_texts`` of the texts, pieces of them and all queries; kept in ``work``."""
+        tower, tokenizer = open_tower(folder)
+        drawn = with_pieces(_drawn(texts, config.most_texts), config.pieces, np.random.default_rng(0))
+        learned = list(dict.fromkeys([*(query for query in queries if query.strip()), *drawn]))
+        max_tokens = min(folder.max_tokens, MAX_TOKENS)
+        kept = work / f"taught-{_digest(folder.digest, learned)}.npy"
+        if kept.is_file():
+            return cls(learned, np.load(kept), tokenizer, max_tokens)
+        taught = place(tower.eval(), tokenizer, learned, max_tokens, _named(progress, "ask the large model"))
+        work.mkdir(parents=True, exist_ok=True)
+        aside = kept.with_suffix(".part.npy")
+        np.save(aside, taught)
+        aside.rename(kept)
+        return cls(learned, taught, tokenizer, max_tokens)
+
+    def learn(
+        self, student: TextTower, name: str, config: CompressConfig, share: float, work: Path, progress: Progress
+    ) -> None:
+        """Train ``student`` in place, for ``share`` of the steps that ``config`` asks for."""
+        objective = Distillation(
+            name,
+            self.texts,
+            self.taught,
+            self.tokenizer,
+            self.max_tokens,
+            scale=config.scale,
+            n_ranked=config.ranked,
+        )
+        train(student, objective, config.training_config(share), work, progress=progress)
+
+    def some(self) -> list[dict[str, Any]]:
+        """A few batches of tokens, to see which parts of a network do something."""
+        some = _drawn(self.texts, _CALIBRATING_TEXTS)
+        ids = self.tokenizer(some, truncation=True, max_length=self.max_tokens)["input_ids"]
+        return [
+            dict(self.tokenizer.pad({"input_ids": [ids[row] for row in batch]}, return_tensors="pt"))
+            for batch in length_batches([len(one) for one in ids], 64)
+        ]
+
+
+def shrink(
+    folder: ModelFolder, lessons: Lessons, config: CompressConfig, work: Path, progress: Progress = silent
+) -> Iterator[tuple[str, ModelFolder]]:
+    """The model after each step that changes its weights: name and folder under ``work``.
+
+    What is finished there is not done again; ``work`` belongs to one large model, its lessons and ``config``.
+
+    Raises:
+        ConfigError: the model cannot be made smaller in this way.
+    """
+    now = folder
+    tower, _ = open_tower(folder)
+    if config.layers != tower.model.config.num_hidden_layers:
+        name = f"{config.layers} layers"
+        smaller = with_fewer_layers(tower.model, config.layers)
+        now = _learned_back("layers", name, smaller, tower, now, lessons, config, 1.0, work, progress)
+        yield name, now
+    pruned = [
+        f"{share:.0%} of {what}" for what, share in (("neurons", config.neurons), ("heads", config.heads)) if share < 1
+    ]
+    if pruned:
+        tower, _ = open_tower(now)
+        smaller = tower.model
+        if config.neurons < 1.0:
+            smaller = with_narrower_middles(smaller, config.neurons, lessons.some())
+        if config.heads < 1.0:
+            smaller = with_fewer_heads(smaller, config.heads, lessons.some())
+        name = ", ".join(pruned)
+        share = AFTER_PRUNING if now is not folder else 1.0
+        yield name, _learned_back("pruned", name, smaller, tower, now, lessons, config, share, work, progress)
+
+
+def _learned_back(
+    where: str,
+    name: str,
+    smaller: Any,
+    tower: TextTower,
+    folder: ModelFolder,
+    lessons: Lessons,
+    config: CompressConfig,
+    share: float,
+    work: Path,
+    progress: Progress,
+) -> ModelFolder:
+    """The folder ``work/where`` of the smaller model once it has learned; made only if it is not there."""
+    target, aside = work / where, work / f".{where}"
+    if not target.is_dir():
+        student = TextTower(smaller, tower.pooling)
+        lessons.learn(student, f"learn: {name}", config, share, work / f"learn-{where}", progress)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        save_tower(student, folder, aside)
+        aside.rename(target)
+    return open_model_folder(str(target))
 
 
 def compress(
@@ -104,64 +249,86 @@ def compress(
         progress: hears of each part.
 
     Raises:
-        NotReadyError: there are no texts to learn from or no pairs to check by.
+        NotReadyError: there are no texts to learn from or too few pairs to check by.
         ConfigError: the model cannot be made smaller in this way.
     """
-    if not len(texts) or not len(check):
+    n_checked = len(np.unique(check.left))
+    if not len(texts) or n_checked < _LEAST_CHECKED:
         raise NotReadyError(
-            f"{len(texts):,} texts to learn from and {len(check):,} pairs to check by are too few; import a "
-            "catalogue and searches first",
+            f"{len(texts):,} texts to learn from and {n_checked:,} pairs to check by are too few; needed are 1 and "
+            f"{_LEAST_CHECKED}: import searches with the clicks or purchases that followed them, or items with "
+            "descriptions",
             command="aisle import",
         )
-    tower, tokenizer = open_tower(folder)
-    learned = _drawn([*queries, *texts], config.most_texts)
-    max_tokens = min(folder.max_tokens, 64)
-
-    def served(name: str, where: ModelFolder, precision: str) -> Step:
-        return measured(name, where, precision, check, texts, progress)
-
-    steps = [served("as it is", folder, "fp32")]
-    tower.eval()
-    taught = place(tower, tokenizer, learned, max_tokens, progress)
-    smaller = with_fewer_layers(tower.model, config.layers)
-    if config.middle_share < 1.0:
-        smaller = with_narrower_middles(smaller, config.middle_share, _some(learned, tokenizer, max_tokens))
-    student = TextTower(smaller, tower.pooling)
-    train(
-        student,
-        Distillation(learned, taught, tokenizer, max_tokens, config.scale),
-        config.training_config(),
-        work / "distilled",
-        progress=progress,
-    )
-    save_tower(student, folder, target)
-    small = open_model_folder(str(target))
-    steps.append(served(f"{config.layers} layers", small, "fp32"))
+    exports = work / "onnx"
+    steps = [measured("as it is", folder, "fp32", check, texts, exports, None, progress)]
+    lessons = Lessons.of(folder, texts, queries, config, work, progress)
+    small = folder
+    for name, small in shrink(folder, lessons, config, work, progress):
+        steps.append(measured(name, small, "fp32", check, texts, exports, steps[0].found, progress))
     if config.precision == "int8":
-        steps.append(served("int8", small, "int8"))
-    return Compressed(tuple(steps), config.largest_loss)
+        steps.append(measured("int8", small, "int8", check, texts, exports, steps[0].found, progress))
+    shutil.copytree(small.path, target, dirs_exist_ok=True)
+    return Compressed(tuple(steps), config.most_lost)
 
 
 def measured(
-    name: str, folder: ModelFolder, precision: str, check: TextPairs, texts: Sequence[str], progress: Progress
+    name: str,
+    folder: ModelFolder,
+    precision: Precision,
+    check: TextPairs,
+    texts: Sequence[str],
+    exports: Path,
+    by_large: Found | None,
+    progress: Progress = silent,
 ) -> Step:
-    """Figures of a model as it serves, by ONNX Runtime on all cores."""
-    progress(f"measure: {name}", 0, 1)
-    config = EncoderConfig.parse({"model": str(folder.path), "precision": precision}, "encoder")
-    encoder = OnnxEncoder.from_config(config, progress=progress)
-    timed = [texts[number % len(texts)] for number in range(_TIMED_TEXTS)]
-    encoder.encode(timed[:64])
-    begun = time.perf_counter()
-    encoder.encode(timed)
-    texts_per_second = len(timed) / (time.perf_counter() - begun)
+    """Figures of a model as it serves, by ONNX Runtime on all cores.
+
+    ``exports`` keeps the exported model; ``by_large`` is what the large model found, None for itself.
+    """
+    task = f"measure: {name}"
+    progress(task, 0, 1)
+    fingerprint = fingerprint_of(folder, precision)
+    where = exported(folder, precision, fingerprint, progress, exports)
+    encoder = OnnxEncoder(where, fingerprint, precision=precision, batch_size=64, n_threads=0)
+    texts_per_second, query_ms = timed(encoder, texts, check.lefts)
+    told = _named(progress, f"{task}, encode")
+    lefts, rights = encoder.encode(check.lefts, progress=told), encoder.encode(check.rights, progress=told)
+    found = find(lefts, rights, check.left, check.right)
+    progress(task, 1, 1)
+    return Step(
+        name, encoder.megabytes, texts_per_second, query_ms, found, agreement(by_large, found) if by_large else 1.0
+    )
+
+
+def timed(encoder: OnnxEncoder, texts: Sequence[str], queries: Sequence[str], rounds: int = 3) -> tuple[float, float]:
+    """Texts a second, the best of ``rounds``, and the median milliseconds of one query alone."""
+    some = [texts[number % len(texts)] for number in range(_TIMED_TEXTS)]
+    encoder.encode(some[:64])
+    fastest = float("inf")
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        encoder.encode(some)
+        fastest = min(fastest, time.perf_counter() - begun)
     took: list[float] = []
-    for query in [check.lefts[number % len(check.lefts)] for number in range(_TIMED_QUERIES)]:
+    for query in [queries[number % len(queries)] for number in range(_TIMED_QUERIES)]:
         begun = time.perf_counter()
         encoder.encode([query])
         took.append(1000.0 * (time.perf_counter() - begun))
-    found = find(encoder.encode(check.lefts), encoder.encode(check.rights), check.left, check.right)
-    progress(f"measure: {name}", 1, 1)
-    return Step(name, encoder.megabytes, texts_per_second, float(np.median(took)), float(found.ndcg.mean()))
+    return _TIMED_TEXTS / fastest, float(np.median(took))
+
+
+def work_of(folder: ModelFolder, texts: Sequence[str], queries: Sequence[str], config: CompressConfig) -> str:
+    """A name for the run's own folder: the same model, texts and settings go on where they were."""
+    deciding = config.model_dump(mode="json", exclude={"most_lost", "precision"})
+    return _digest(folder.digest, [json.dumps(deciding, sort_keys=True), *queries, "", *texts])
+
+
+def _digest(first: str, texts: Sequence[str]) -> str:
+    digest = hashlib.sha256(first.encode())
+    for text in texts:
+        digest.update(f"{len(text)}:{text}".encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]
 
 
 def _drawn(texts: Sequence[str], n: int) -> list[str]:
@@ -172,10 +339,9 @@ def _drawn(texts: Sequence[str], n: int) -> list[str]:
     return [distinct[row] for row in sorted(chosen.tolist())]
 
 
-def _some(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> list[dict[str, Any]]:
-    some = _drawn(texts, _CALIBRATING_TEXTS)
-    ids = tokenizer(some, truncation=True, max_length=max_tokens)["input_ids"]
-    return [
-        dict(tokenizer.pad({"input_ids": [ids[row] for row in batch]}, return_tensors="pt"))
-        for batch in length_batches([len(one) for one in ids], 64)
-    ]
+def _named(progress: Progress, name: str) -> Progress:
+    def told(task: str, done: int, total: int | None = None) -> None:
+        del task
+        progress(name, done, total)
+
+    return told

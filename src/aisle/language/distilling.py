@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import kl_div, log_softmax
 
 from aisle.contracts import Float32Array
+from aisle.language.batches import token_ids_by
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
@@ -24,20 +25,28 @@ class Distillation:
     """Implements ``training.loop.Objective`` for a ``TextTower`` of the same width as its teacher.
 
     The loss is ``1 - cosine`` to the teacher's vector (Reimers & Gurevych 2020, "Making monolingual sentence embeddings
-    multilingual", learn vectors so) plus the divergence from the teacher's distribution over the batch's other texts by
-    ``scale x cosine``, which is its ranking of them (Hinton et al. 2015, "Distilling the knowledge in a neural
-    network").
+    multilingual", learn vectors so) plus the divergence from the teacher's distribution over other texts by ``scale x
+    cosine``, which is its ranking of them (Hinton et al. 2015, "Distilling the knowledge in a neural network"). These
+    texts are drawn anew for each step, and lie where the teacher has them: both models share one space, so thousands
+    are ranked at hardly any cost.
     """
 
-    name = "learn from the large model"
-
     def __init__(
-        self, texts: Sequence[str], taught: Float32Array, tokenizer: Any, max_tokens: int, scale: float
+        self,
+        name: str,
+        texts: Sequence[str],
+        taught: Float32Array,
+        tokenizer: Any,
+        max_tokens: int,
+        *,
+        scale: float = 20.0,
+        n_ranked: int = 4_096,
     ) -> None:
-        """Learn ``taught`` (n, d) unit rows of ``texts``."""
-        self._texts, self._taught, self._scale = list(texts), taught, scale
+        """Learn ``taught`` (n, d) unit rows of ``texts``; ``name`` is told as progress."""
+        self.name = name
+        self._taught, self._scale, self._n_ranked = taught, scale, min(n_ranked, len(taught))
         self._tokenizer = tokenizer
-        self._ids = tokenizer(self._texts, truncation=True, max_length=max_tokens)["input_ids"] if len(texts) else []
+        self._ids = token_ids_by(tokenizer, texts, max_tokens)
 
     @property
     def lengths(self) -> Int64Array:
@@ -45,20 +54,35 @@ class Distillation:
         return np.array([len(ids) for ids in self._ids], dtype=np.int64)
 
     def collate(self, rows: Int64Array, rng: np.random.Generator) -> Batch:
-        """``input_ids`` and ``attention_mask`` (b, longest), ``taught`` (b, d)."""
-        del rng  # nothing is random
+        """``input_ids, attention_mask`` (b, longest), ``taught`` (b, d), ``ranked`` (m, d), ``is_itself`` (b, m)."""
         tokens = self._tokenizer.pad({"input_ids": [self._ids[int(row)] for row in rows]}, return_tensors="pt")
-        taught = torch.from_numpy(self._taught[rows])
-        return {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"], "taught": taught}
+        ranked = rng.choice(len(self._taught), self._n_ranked, replace=False)
+        return {
+            "input_ids": tokens["input_ids"],
+            "attention_mask": tokens["attention_mask"],
+            "taught": torch.from_numpy(self._taught[rows]),
+            "ranked": torch.from_numpy(self._taught[ranked]),
+            "is_itself": torch.from_numpy(rows[:, None] == ranked[None, :]),
+        }
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Mean over the batch of both parts."""
         learned, taught = model(batch["input_ids"], batch["attention_mask"]).float(), batch["taught"]  # (b, d) each
         apart = 1.0 - (learned * taught).sum(dim=1).mean()
-        if len(learned) < 2:
-            return apart
-        itself = torch.eye(len(learned), dtype=torch.bool, device=learned.device)
         rankings = [
-            log_softmax((self._scale * one @ one.T).masked_fill(itself, -1e4), dim=1) for one in (learned, taught)
-        ]
+            log_softmax((self._scale * one @ batch["ranked"].T).masked_fill(batch["is_itself"], -1e4), dim=1)
+            for one in (learned, taught)
+        ]  # (b, m) each
         return apart + kl_div(rankings[0], rankings[1], log_target=True, reduction="batchmean")
+
+
+def with_pieces(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
+    """``texts`` and, of ``share`` of those of six words or more, two to five words in a row."""
+    pieces: list[str] = []
+    for text in texts:
+        words = text.split()
+        if len(words) >= 6 and rng.random() < share:
+            n = int(rng.integers(2, 6))
+            start = int(rng.integers(0, len(words) - n + 1))
+            pieces.append(" ".join(words[start : start + n]))
+    return list(dict.fromkeys([*texts, *pieces]))

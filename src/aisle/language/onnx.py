@@ -19,12 +19,17 @@ from tokenizers import Tokenizer
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import CorruptError
 from aisle.language.batches import Int64Array, length_batches, padded, tokenized, unknown_token, unread_shares
-from aisle.language.model_folder import open_model_folder
+from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.onnx_cache import exported
 from aisle.settings import EncoderConfig
 
 _FORMAT = 1
 """Raised when the exported graph changes, so that older caches are not read."""
+
+
+def fingerprint_of(model: ModelFolder, precision: str) -> str:
+    """Tells an exported model from all others."""
+    return f"onnx{_FORMAT}:{precision}:{model.digest[:32]}"
 
 
 class OnnxEncoder:
@@ -81,7 +86,7 @@ class OnnxEncoder:
         Shops of one process share it: it holds nothing but the model. The latest few stay loaded.
         """
         model = open_model_folder(config.model)
-        fingerprint = f"onnx{_FORMAT}:{config.precision}:{model.digest[:32]}"
+        fingerprint = fingerprint_of(model, config.precision)
         folder = exported(model, config.precision, fingerprint, progress)
         return cls._shared(folder, fingerprint, config.precision, config.batch_size, config.n_threads)
 

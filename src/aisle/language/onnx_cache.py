@@ -39,14 +39,18 @@ def cache_folder() -> Path:
     return Path(platform_cache).expanduser() / "aisle"
 
 
-def exported(model: ModelFolder, precision: str, fingerprint: str, progress: Progress) -> Path:
+def exported(
+    model: ModelFolder, precision: str, fingerprint: str, progress: Progress, under: Path | None = None
+) -> Path:
     """The folder of ``model.onnx`` and ``tokenizer.json``, exported first when it is not there whole.
+
+    ``under`` is where exported models lie; None is the user's cache.
 
     Raises:
         ConfigError: the model cannot be exported.
         UnavailableError: the cache folder cannot be written.
     """
-    folder = cache_folder() / "onnx" / fingerprint.replace(":", "-")
+    folder = (under or cache_folder() / "onnx") / fingerprint.replace(":", "-")
     if is_whole(folder):
         return folder
     if folder.exists():

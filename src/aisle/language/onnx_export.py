@@ -37,9 +37,13 @@ def _write_graph(source: Path, path: Path, pooling: Pooling) -> None:
     import torch
     from transformers import AutoModel
 
+    from aisle.language.shrinking import without_zero_heads  # brings torch
+
     model = AutoModel.from_pretrained(
         source, local_files_only=True, use_safetensors=True, attn_implementation="eager", dtype=torch.float32
     ).eval()
+
+    model = without_zero_heads(model)
 
     class TextToVector(torch.nn.Module):
         def __init__(self) -> None:
