@@ -13,6 +13,9 @@ import pytest
 from aisle import registry, settings
 from aisle.language.adapt_config import AdaptConfig, ContrastConfig, MaskingConfig
 from aisle.language.adapter_config import AdapterConfig
+from aisle.language.finetune_config import FinetuneConfig
+from aisle.language.new_model import NewModelConfig
+from aisle.language.pretrain_config import PretrainConfig
 from aisle.language.views import PieceConfig, ViewConfig
 from aisle.settings import DEFAULT_PLACEMENTS, Config
 from aisle.training.config import TrainingConfig
@@ -34,6 +37,9 @@ TABLES: dict[str, type[Config]] = {
     "adapt.views": ViewConfig,
     "adapt.adapter": AdapterConfig,
     "adapt.training": TrainingConfig,
+    "finetune": FinetuneConfig,
+    "pretrain": PretrainConfig,
+    "pretrain.model": NewModelConfig,
     "serving": settings.ServingConfig,
     **{f"source.{name}": registry.find("aisle.sources", name).Config for name in registry.registered("aisle.sources")},
 }

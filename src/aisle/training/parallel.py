@@ -7,15 +7,15 @@ that with Ray on several machines ``folder`` must be on a disk that all of them 
 
 from __future__ import annotations
 
+import copy
 import json
 import os
-import pickle
 import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,17 @@ if TYPE_CHECKING:
 
 _TRAINED, _CAME_TO, _STANDING = "trained.safetensors", "trained.json", "standing.json"
 _LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What every process gets."""
+
+    model: nn.Module
+    objective: Objective
+    config: TrainingConfig
+    folder: Path
+    evaluate: Evaluate | None
 
 
 def is_one_of_many() -> bool:
@@ -58,17 +69,17 @@ def train_parallel(
     """
     from aisle.training.loop import Trained
 
-    model.cpu()
-    try:
-        sent = pickle.dumps((model, objective, config, folder, evaluate))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ConfigError(
-            f"{objective.name}: cannot be sent to other processes ({error}); set processes = 1", setting="processes"
-        ) from error
+    sent = Sent(model.cpu(), objective, config, folder, evaluate)
     with tempfile.TemporaryDirectory(prefix="aisle-", dir=_shared(folder)) as name:
         aside = Path(name)
         with _told(aside, progress):
-            _THROUGH[config.through](sent, config.processes, aside)
+            try:
+                _THROUGH[config.through](sent, config.processes, aside)
+            except (AttributeError, TypeError) as error:  # what Python says of things that cannot be sent
+                raise ConfigError(
+                    f"{objective.name}: cannot be sent to other processes ({error}); set processes = 1",
+                    setting="processes",
+                ) from error
         load_trainable(model, load_file(aside / _TRAINED))
         return Trained(**json.loads((aside / _CAME_TO).read_text(encoding="utf-8")))
 
@@ -78,12 +89,12 @@ def _shared(folder: Path) -> Path:
     return folder
 
 
-def _work(sent: bytes, rank: int, aside: Path) -> None:
+def _work(sent: Sent, rank: int, aside: Path) -> None:
     """What one process does."""
     from aisle.training.loop import train
 
-    model, objective, config, folder, evaluate = pickle.loads(sent)  # noqa: S301 - ours, from the process that started us
-    config = config.model_copy(update={"processes": 1})
+    model = copy.deepcopy(sent.model)  # what is sent shares memory with all others
+    config = sent.config.model_copy(update={"processes": 1})
 
     def told(task: str, done: int, total: int | None = None) -> None:
         written = aside / f".{_STANDING}"
@@ -94,7 +105,14 @@ def _work(sent: bytes, rank: int, aside: Path) -> None:
         del task, done, total
 
     try:
-        trained = train(model, objective, config, folder, evaluate=evaluate, progress=told if rank == 0 else silent)
+        trained = train(
+            model,
+            sent.objective,
+            config,
+            sent.folder,
+            evaluate=sent.evaluate,
+            progress=told if rank == 0 else silent,
+        )
     except AisleError as error:
         (aside / f"error-{rank}.json").write_text(json.dumps([type(error).__name__, str(error)]), encoding="utf-8")
         raise
@@ -103,7 +121,7 @@ def _work(sent: bytes, rank: int, aside: Path) -> None:
         (aside / _CAME_TO).write_text(json.dumps(asdict(trained)), encoding="utf-8")
 
 
-def _through_torch(sent: bytes, n: int, aside: Path) -> None:
+def _through_torch(sent: Sent, n: int, aside: Path) -> None:
     from torch import multiprocessing
 
     with socket.socket() as free:
@@ -120,14 +138,14 @@ def _through_torch(sent: bytes, n: int, aside: Path) -> None:
         raise _failure(aside, error) from error
 
 
-def _in_process(rank: int, sent: bytes, n: int, port: int, threads: int, aside: Path) -> None:
+def _in_process(rank: int, sent: Sent, n: int, port: int, threads: int, aside: Path) -> None:
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(n)}
     os.environ.update(meeting, RANK=str(rank), LOCAL_RANK=str(rank))
     torch.set_num_threads(threads)
     _work(sent, rank, aside)
 
 
-def _through_ray(sent: bytes, n: int, aside: Path) -> None:
+def _through_ray(sent: Sent, n: int, aside: Path) -> None:
     ray = _ray()
     from ray import train as ray_train
     from ray.train import RunConfig, ScalingConfig
@@ -165,7 +183,7 @@ def _ray() -> Any:
     return ray
 
 
-_THROUGH: dict[str, Callable[[bytes, int, Path], None]] = {"torch": _through_torch, "ray": _through_ray}
+_THROUGH: dict[str, Callable[[Sent, int, Path], None]] = {"torch": _through_torch, "ray": _through_ray}
 
 
 def _failure(aside: Path, error: Exception) -> AisleError:
