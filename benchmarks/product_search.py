@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, help="judgments to measure on instead of a quarter of --judgments")
     parser.add_argument("--tuning", action="store_true", help="measure the other three quarters, to choose settings by")
     parser.add_argument("--adapt", action="store_true", help="adapt the language model and compare; see adapting.py")
-    parser.add_argument("--methods", nargs="*", default=["contrast"], help="with --adapt: masked, contrast, both")
+    parser.add_argument("--methods", nargs="*", default=["full"], help="with --adapt, see METHODS of adapting.py")
     parser.add_argument("--seeds", type=int, default=1, help="with --adapt: runs of each method")
     parser.add_argument("--adapt-settings", default="", help="with --adapt: TOML of [adapt], to try a setting")
     parser.add_argument("--settings", default="", help="TOML of the shop's settings, to try a setting")

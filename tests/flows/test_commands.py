@@ -195,3 +195,91 @@ def test_every_command_has_a_help_text_with_an_example_or_a_reason(run):
 
 def test_the_help_of_serve_keeps_its_words_in_brackets(run):
     assert "[serving] in the shop's aisle.toml" in " ".join(run("serve", "--help").stdout.split())
+
+
+REVIEWS = "text,opinion,topics\n" + "".join(
+    f"{start} {thing},{opinion},{topic}\n"
+    for start, opinion in (("I love this", "good"), ("I hate this", "bad"))
+    for thing, topic in (
+        ("kettle", "kitchen"),
+        ("pan", "kitchen|steel"),
+        ("boot", "outdoors"),
+        ("tea", ""),
+        ("cup", "kitchen"),
+    )
+    for _ in range(4)
+)
+
+
+def test_labels_are_taught_and_told(run, tmp_path):
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    run("init", "shop")
+    quick = ("--trained", "heads", "--size", "tiny")
+    tasks = ("--task", "opinion=binary:opinion", "--task", "topics=tags:topics")
+
+    taught = json.loads(run("finetune", "shop", "says", "--table", "reviews.csv", *tasks, *quick, "--json").stdout)
+    lines = run("classify", "shop", "says", "--say", "I love this pan", "--say", "I hate tea", "--json").stdout
+    first, second = (json.loads(line) for line in lines.strip().splitlines())
+    again = run(
+        "finetune", "shop", "more", "--table", "reviews.csv", tasks[0], tasks[1], *quick, "--start-from", "says"
+    )
+
+    assert taught["version"] == "000001"
+    assert taught["metrics"]["n_trained_parameters"] == 4 * 385
+    assert first["opinion"]["good"] > second["opinion"]["good"]
+    assert set(first["topics"]) == {"kitchen", "outdoors", "steel"}
+    assert "opinion: " in run("classify", "shop", "says", "reviews.csv").stdout
+    assert "aisle classify shop more" in " ".join(again.stdout.split())
+
+
+def test_texts_are_labelled_in_the_terminal(run, tmp_path, monkeypatch):
+    (tmp_path / "texts.txt").write_text("love it\nhate it\nso so\n")
+    options = ("--labels", "bad,good", "--out", "labels.csv", "--pick", "random")
+
+    said = CliRunner().invoke(app, ["label", "texts.txt", *options], input="2\nworse\nu\nbad\ns\nq\n")
+
+    assert said.exit_code == 0, said.output
+    assert "'worse' is not one of bad, good, s, u, q" in said.output
+    rows = (tmp_path / "labels.csv").read_text().splitlines()
+    assert rows[0] == "text,label"
+    assert [row.split(",")[1] for row in rows[1:]] == ["bad"]
+    run("label", "texts.txt", "--labels", "bad", "--out", "labels.csv", expect=2)
+    run("label", "texts.txt", "--labels", "bad,good", "--out", "l.csv", "--pick", "change", expect=2)
+
+
+def test_a_model_is_made_from_texts_alone(run, tmp_path):
+    texts = [
+        f"{colour} {thing} for {who}"
+        for colour in ("red", "blue", "green", "grey", "black")
+        for thing in ("kettle", "boot", "lamp", "chair", "pan")
+        for who in ("men", "women", "children", "dogs")
+    ]
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+
+    made = json.loads(run("pretrain", "reader", "--texts", "texts.txt", "--size", "tiny", "--json").stdout)
+
+    assert made["metrics"]["loss"] < made["metrics"]["loss_before"]
+    assert (tmp_path / "reader" / "model.safetensors").exists()
+    assert "not an empty folder" in run("pretrain", "reader", "--texts", "texts.txt", expect=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["finetune", "shop", "x", "--table", "reviews.csv", "--task", "opinion"], 2, "NAME=KIND:COLUMN"),
+        (["finetune", "shop", "x", "--table", "absent.csv", "--task", "a=binary:b"], 2, "absent.csv"),
+        (["finetune", "shop", "x", "--table", "reviews.csv", "--task", "a=binary:b"], 2, "unknown column 'b'"),
+        (["finetune", "shop", "x", "--table", "reviews.csv", "--task", "a=binary:topics"], 2, "binary takes two"),
+        (["finetune", "shop", "x", "--task", "clicks"], 2, "without one there are click, conversion"),
+        (["finetune", "shop", "x", "--task", "click"], 3, "no items"),
+        (["classify", "shop", "ghost", "--say", "x"], 3, "aisle finetune"),
+        (["classify", "shop", "ghost"], 2, "either FILE or --say"),
+        (["pretrain", "folder"], 2, "--shop, --texts or both"),
+        (["tune", "shop", "adapt", "--vary", "scale"], 3, "no items"),
+        (["compress", "shop"], 3, "no items"),
+    ],
+)
+def test_mistakes_in_teaching_are_told(run, tmp_path, arguments, status, says):
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    run("init", "shop")
+    assert says in " ".join(run(*arguments, expect=status).stderr.split())

@@ -24,7 +24,7 @@ def adapt(
     shop: ShopArgument,
     size: Annotated[
         Literal["tiny", "small", "large"] | None,
-        typer.Option("--size", help="How long: tiny seconds, small some 20 minutes on two cores, large for a GPU."),
+        typer.Option("--size", help="How long: tiny seconds, small some 40 minutes on two cores, large for a GPU."),
     ] = None,
     objective: Annotated[
         list[str] | None,

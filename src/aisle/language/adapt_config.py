@@ -16,7 +16,7 @@ Size = Literal["tiny", "small", "large"]
 Learned = Literal["masked", "pieces", "contrast"]
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
     "tiny": {"epochs": 1, "max_steps": 30, "batch_size": 32},
-    "small": {"epochs": 1, "max_steps": 500, "batch_size": 64},
+    "small": {"epochs": 1, "max_steps": 600, "batch_size": 64},
     "large": {"epochs": 3, "batch_size": 256},
 }
 _OF_WORDS: Mapping[Learned, Mapping[Size, Mapping[str, Any]]] = {
@@ -60,7 +60,7 @@ class AdaptConfig(Config):
     """Settings of ``aisle adapt``."""
 
     size: Size = "small"
-    """``tiny`` takes seconds and proves that it runs; ``small`` some 20 minutes on two cores; ``large`` is for a
+    """``tiny`` takes seconds and proves that it runs; ``small`` some 40 minutes on two cores; ``large`` is for a
     GPU."""
     objectives: tuple[Learned, ...] = Field(default=("pieces", "contrast"), min_length=1)
     """What is learned, in order: ``masked`` fills in words of the shop's texts (a decoder learns what comes next);
