@@ -20,6 +20,7 @@ from aisle.flows.train import plain
 from aisle.language.compress_config import CompressConfig
 from aisle.language.model_folder import open_model_folder
 from aisle.settings import EncoderConfig
+from aisle.storage.artifacts import MANIFEST
 
 IS_GOOD_ENOUGH = "is_good_enough"
 """1 where no more of the quality was lost than may be."""
@@ -97,7 +98,8 @@ def compress(
     metrics = {**compressed.metrics(), IS_GOOD_ENOUGH: float(compressed.is_good_enough)}
     kept = {MODEL: configured, LARGE: version, **plain(config), PRECISION: config.precision}
     with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
-        shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+        # where the large model is a version itself, its manifest lies beside its files
+        shutil.copytree(target, draft.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, "logs"))
         for logs in own.glob("*/logs"):
             shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
     shutil.rmtree(work)

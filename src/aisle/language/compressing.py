@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from torch import nn
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import NotReadyError
@@ -30,7 +31,7 @@ from aisle.language.onnx import OnnxEncoder, fingerprint_of
 from aisle.language.onnx_cache import exported
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, agreement, find, interval
 from aisle.language.shrinking import with_fewer_heads, with_fewer_layers, with_narrower_middles
-from aisle.language.tower import TextTower, open_tower, place, save_tower
+from aisle.language.tower import TextTower, open_tower, save_tower
 from aisle.training.loop import train
 
 log = logging.getLogger(__name__)
@@ -130,14 +131,15 @@ class Lessons:
         progress: Progress = silent,
     ) -> Lessons:
         """Place at most ``config.most_texts`` of the texts, pieces of them and all queries; kept in ``work``."""
-        tower, tokenizer = open_tower(folder)
+        tokenizer = open_tower(folder)[1]
         drawn = with_pieces(_drawn(texts, config.most_texts), config.pieces, np.random.default_rng(0))
         learned = list(dict.fromkeys([*(query for query in queries if query.strip()), *drawn]))
         max_tokens = min(folder.max_tokens, MAX_TOKENS)
         kept = work / f"taught-{_digest(folder.digest, learned)}.npy"
         if kept.is_file():
             return cls(learned, np.load(kept), tokenizer, max_tokens)
-        taught = place(tower.eval(), tokenizer, learned, max_tokens, _named(progress, "ask the large model"))
+        told = _named(progress, "ask the large model")
+        taught = _served(folder, "fp32", None, progress).encode(learned, progress=told)
         work.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(".part.npy")
         np.save(aside, taught)
@@ -157,6 +159,9 @@ class Lessons:
             scale=config.scale,
             n_ranked=config.ranked,
         )
+        for module in student.modules():  # what is left to chance would only blur where the large model places a text
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
         train(student, objective, config.training_config(share), work, progress=progress)
 
     def some(self) -> list[dict[str, Any]]:
@@ -260,14 +265,14 @@ def compress(
             "descriptions",
             command="aisle import",
         )
-    exports = work / "onnx"
-    steps = [measured("as it is", folder, "fp32", check, texts, exports, None, progress)]
+    between = work / "onnx" if config.precision == "int8" else None  # the cache has or will want the first and last
+    steps = [measured("as it is", folder, "fp32", check, texts, None, None, progress)]
     lessons = Lessons.of(folder, texts, queries, config, work, progress)
     small = folder
     for name, small in shrink(folder, lessons, config, work, progress):
-        steps.append(measured(name, small, "fp32", check, texts, exports, steps[0].found, progress))
+        steps.append(measured(name, small, "fp32", check, texts, between, steps[0].found, progress))
     if config.precision == "int8":
-        steps.append(measured("int8", small, "int8", check, texts, exports, steps[0].found, progress))
+        steps.append(measured("int8", small, "int8", check, texts, None, steps[0].found, progress))
     shutil.copytree(small.path, target, dirs_exist_ok=True)
     return Compressed(tuple(steps), config.most_lost)
 
@@ -278,19 +283,18 @@ def measured(
     precision: Precision,
     check: TextPairs,
     texts: Sequence[str],
-    exports: Path,
+    exports: Path | None,
     by_large: Found | None,
     progress: Progress = silent,
 ) -> Step:
     """Figures of a model as it serves, by ONNX Runtime on all cores.
 
-    ``exports`` keeps the exported model; ``by_large`` is what the large model found, None for itself.
+    ``exports`` keeps the exported model, None for the user's cache; ``by_large`` is what the large model found, None
+    for itself.
     """
     task = f"measure: {name}"
     progress(task, 0, 1)
-    fingerprint = fingerprint_of(folder, precision)
-    where = exported(folder, precision, fingerprint, progress, exports)
-    encoder = OnnxEncoder(where, fingerprint, precision=precision, batch_size=64, n_threads=0)
+    encoder = _served(folder, precision, exports, progress)
     texts_per_second, query_ms = timed(encoder, texts, check.lefts)
     told = _named(progress, f"{task}, encode")
     lefts, rights = encoder.encode(check.lefts, progress=told), encoder.encode(check.rights, progress=told)
@@ -301,9 +305,15 @@ def measured(
     )
 
 
+def _served(folder: ModelFolder, precision: Precision, exports: Path | None, progress: Progress) -> OnnxEncoder:
+    fingerprint = fingerprint_of(folder, precision)
+    where = exported(folder, precision, fingerprint, progress, under=exports, has_torch=True)
+    return OnnxEncoder(where, fingerprint, precision=precision, batch_size=64, n_threads=0)
+
+
 def timed(encoder: OnnxEncoder, texts: Sequence[str], queries: Sequence[str], rounds: int = 3) -> tuple[float, float]:
     """Texts a second, the best of ``rounds``, and the median milliseconds of one query alone."""
-    some = [texts[number % len(texts)] for number in range(_TIMED_TEXTS)]
+    some = [texts[number % len(texts)] for number in range(min(_TIMED_TEXTS, 4 * len(texts)))]
     encoder.encode(some[:64])
     fastest = float("inf")
     for _ in range(rounds):
@@ -315,7 +325,7 @@ def timed(encoder: OnnxEncoder, texts: Sequence[str], queries: Sequence[str], ro
         begun = time.perf_counter()
         encoder.encode([query])
         took.append(1000.0 * (time.perf_counter() - begun))
-    return _TIMED_TEXTS / fastest, float(np.median(took))
+    return len(some) / fastest, float(np.median(took))
 
 
 def work_of(folder: ModelFolder, texts: Sequence[str], queries: Sequence[str], config: CompressConfig) -> str:

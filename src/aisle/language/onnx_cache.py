@@ -40,11 +40,18 @@ def cache_folder() -> Path:
 
 
 def exported(
-    model: ModelFolder, precision: str, fingerprint: str, progress: Progress, under: Path | None = None
+    model: ModelFolder,
+    precision: str,
+    fingerprint: str,
+    progress: Progress,
+    *,
+    under: Path | None = None,
+    has_torch: bool = False,
 ) -> Path:
     """The folder of ``model.onnx`` and ``tokenizer.json``, exported first when it is not there whole.
 
-    ``under`` is where exported models lie; None is the user's cache.
+    ``under`` is where exported models lie; None is the user's cache. A process that ``has_torch`` loaded anyway exports
+    itself, which is seconds faster.
 
     Raises:
         ConfigError: the model cannot be exported.
@@ -62,7 +69,7 @@ def exported(
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as aside:
             target = Path(aside) / "model"
             target.mkdir()
-            _export(model, target, precision)
+            (_export_here if has_torch else _export)(model, target, precision)
             _write_checksums(target)
             try:
                 target.rename(folder)
@@ -98,12 +105,25 @@ def _export(model: ModelFolder, target: Path, precision: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(f"exporting {model.path} took over {_EXPORT_TIMEOUT_SECONDS} s; try again") from error
     if ran.returncode != 0:
-        last_lines = " | ".join(ran.stderr.strip().splitlines()[-3:])
-        raise ConfigError(
-            f"the model in {model.path} could not be exported to ONNX: {last_lines}; use encoder.kind = "
-            '"transformers" for it',
-            setting="encoder.model",
-        )
+        raise _not_exported(model, " | ".join(ran.stderr.strip().splitlines()[-3:]))
+
+
+def _export_here(model: ModelFolder, target: Path, precision: str) -> None:
+    from aisle.language.onnx_export import export  # brings torch
+
+    try:
+        export(model.path, target, precision, model.pooling, model.max_tokens)
+    except OSError:
+        raise
+    except Exception as error:  # exporting raises whatever the model's code raises
+        raise _not_exported(model, f"{type(error).__name__}: {error}") from error
+
+
+def _not_exported(model: ModelFolder, why: str) -> ConfigError:
+    return ConfigError(
+        f'the model in {model.path} could not be exported to ONNX: {why}; use encoder.kind = "transformers" for it',
+        setting="encoder.model",
+    )
 
 
 def _write_checksums(folder: Path) -> None:
