@@ -71,6 +71,9 @@ class FinetuneConfig(Config):
     heads learn, in seconds; less exact, and all there is time for on a small machine."""
     adapter: AdapterConfig = AdapterConfig()
     """Whether ``all`` means every weight or a small adapter; see ``adapter_config.AdapterConfig``."""
+    heads_first: bool = True
+    """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
+    it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""
     metric: Metric = "macro_f1"
     """What the best weights are best at, over the validation part: the mean of the tasks by their weights."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
@@ -102,8 +105,19 @@ class FinetuneConfig(Config):
         if "max_steps" not in settings:
             steps = -(-n_rows // settings["batch_size"])
             settings["epochs"] = max(settings["epochs"], math.ceil(self.least_steps / steps))
-        settings["early_stopping"] = f"-{self.metric}" if self.metric == "log_loss" else self.metric
-        return TrainingConfig.parse({**settings, **self.training}, "finetune.training")
+        return TrainingConfig.parse({**settings, **self._stopping, **self.training}, "finetune.training")
+
+    def heads_loop(self) -> TrainingConfig:
+        """The loop's settings for heads over a frozen model, before everything learns."""
+        kept = {
+            name: value for name, value in self.training.items() if name in ("seed", "trackers", "checkpoint_every")
+        }
+        settings = {**_BY_SIZE[self.size], **_HEADS_ONLY, **self._stopping, **kept}
+        return TrainingConfig.parse(settings, "finetune.training")
+
+    @property
+    def _stopping(self) -> Mapping[str, str]:
+        return {"early_stopping": f"-{self.metric}" if self.metric == "log_loss" else self.metric}
 
     @property
     def adapter_method(self) -> Method:

@@ -28,7 +28,7 @@ from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
 from aisle.language.text_model import About, backbone_in, begin_heads, write_text_model
 from aisle.language.tower import open_tower
 from aisle.training.config import TrainingConfig
-from aisle.training.loop import Objective, Trained, train
+from aisle.training.loop import Evaluate, Objective, Trained, train
 from aisle.training.plan import steps_of
 
 
@@ -104,18 +104,22 @@ def finetune(
     inputs = [
         TokenInputs(tokenizer, classifier.backbone, part.texts, part.second, max_tokens) for part in (learned, checked)
     ]
+    run = work / _digest(model_folder, learned, checked, tasks, config)
+    if config.trained == "all" and config.heads_first and start_from is None:
+        vectors, (to_learn, to_check) = _frozen(classifier, inputs, progress)
+        objective: Objective = Classification("learn labels: heads", to_learn, learned.truth, tasks)
+        measured = _evaluation(to_check, checked, tasks)
+        train(vectors, objective, config.heads_loop(), run / "heads", evaluate=measured, progress=progress)
+        classifier.requires_grad_(True)
     n_steps = steps_of(loop, len(learned))[1]
     network, (to_learn, to_check) = _what_learns(classifier, inputs, config, loop, n_steps, progress)
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        return _measured(logits_of(model, to_check, tasks), checked.truth, tasks, dict.fromkeys(checked.truth, 1.0))
-
-    objective: Objective = Classification("learn labels", to_learn, learned.truth, tasks)
+    objective = Classification("learn labels", to_learn, learned.truth, tasks)
     if config.adapter_method == "adalora":
         objective = RankBudget(objective, network)
     n_trained = n_trainable(network)
-    run = work / _digest(model_folder, learned, checked, tasks, config)
-    trained = train(network, objective, loop, run, evaluate=evaluate, progress=progress)
+    measured = _evaluation(to_check, checked, tasks)
+    trained = train(network, objective, loop, run, evaluate=measured, progress=progress)
 
     logits = logits_of(network, to_check, tasks)
     temperatures = {
@@ -145,12 +149,28 @@ def _what_learns(
     if config.trained == "all":
         classifier.backbone = adapted(classifier.backbone, config.adapter, n_steps, seed=loop.seed)
         return classifier, inputs
+    return _frozen(classifier, inputs, progress)
+
+
+def _frozen(
+    classifier: TextClassifier, inputs: Sequence[Inputs], progress: Progress
+) -> tuple[nn.Module, Sequence[Inputs]]:
+    """The heads alone, over vectors that are computed once."""
     classifier.requires_grad_(False)
     classifier.heads.requires_grad_(True)
     classifier.eval()
     if torch.cuda.is_available():
         classifier.to("cuda")
     return classifier.heads, [VectorInputs(vectors_of(classifier, one, progress)) for one in inputs]
+
+
+def _evaluation(to_check: Inputs, checked: Examples, tasks: Sequence[TaskConfig]) -> Evaluate:
+    """Metrics of a network on the texts that are not learned from, before calibration."""
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        return _measured(logits_of(model, to_check, tasks), checked.truth, tasks, dict.fromkeys(checked.truth, 1.0))
+
+    return evaluate
 
 
 def _check_is_checked(checked: Examples, tasks: Sequence[TaskConfig]) -> None:

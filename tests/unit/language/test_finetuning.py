@@ -129,7 +129,7 @@ def test_an_adapter_learns_in_place_of_all_weights_and_is_read_again(small_model
 def test_a_model_begins_from_an_earlier_one(small_model, joint, tmp_path) -> None:
     folder, _ = joint
     short = {**TRAINING, "epochs": 1, "max_steps": 1, "learning_rate": 1e-9}
-    config = FinetuneConfig(validation_share=0.2, metric="log_loss", training=short)
+    config = FinetuneConfig(validation_share=0.2, metric="log_loss", training=short, heads_first=False)
     few = uses()
 
     fresh = finetune(small_model, [few], [USE], config, work=tmp_path / "a", target=tmp_path / "fresh")
@@ -311,12 +311,28 @@ def test_a_damaged_folder_is_refused(joint, tmp_path: Path, name: str, harm: str
     assert str(folder) in str(caught.value.path)
 
 
+def test_heads_that_learned_first_spare_the_model(small_model, tmp_path: Path) -> None:
+    still = {**TRAINING, "epochs": 1, "max_steps": 1, "learning_rate": 1e-9}
+    found = {
+        is_first: finetune(
+            small_model,
+            [uses()],
+            [USE],
+            FinetuneConfig(validation_share=0.2, metric="log_loss", training=still, heads_first=is_first),
+            work=tmp_path / f"w{is_first}",
+            target=tmp_path / f"model{is_first}",
+        ).metrics["use/log_loss"]
+        for is_first in (True, False)
+    }
+    assert found[True] < found[False] - 0.2
+
+
 def test_a_killed_run_goes_on_where_it_stood(small_model, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
 
     def die(task: str, done: int, total: int | None = None) -> None:
-        if task.startswith("learn labels") and done >= 6:
+        if task.partition("\t")[0] == "learn labels" and done >= 6:
             raise Killed
 
     settings = {**TRAINING, "epochs": 3, "checkpoint_every": 2, "log_every": 1}

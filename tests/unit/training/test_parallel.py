@@ -17,10 +17,11 @@ def two(through: str) -> TrainingConfig:
     return PLAIN.model_copy(update={"processes": 2, "through": through})
 
 
+@pytest.mark.timeout(600)  # Ray starts a dozen processes
 @pytest.mark.parametrize("through", ["torch", "ray"])
 def test_two_processes_learn_what_one_does(tmp_path: Path, through: str) -> None:
     if through == "ray":
-        pytest.importorskip("ray")
+        pytest.importorskip("ray", reason='an extra that few need: pip install "aisle[ray]"')
     alone, together = Bag(dropout=0.0), Bag(dropout=0.0)
     heard = []
     first = train(alone, Words(mask=0.0), PLAIN, tmp_path / "one")
