@@ -13,6 +13,7 @@ import pytest
 from aisle import registry, settings
 from aisle.language.adapt_config import AdaptConfig, ContrastConfig, MaskingConfig
 from aisle.language.adapter_config import AdapterConfig
+from aisle.language.compress_config import CompressConfig
 from aisle.language.finetune_config import FinetuneConfig
 from aisle.language.new_model import NewModelConfig
 from aisle.language.pretrain_config import PretrainConfig
@@ -37,6 +38,7 @@ TABLES: dict[str, type[Config]] = {
     "adapt.views": ViewConfig,
     "adapt.adapter": AdapterConfig,
     "adapt.training": TrainingConfig,
+    "compress": CompressConfig,
     "finetune": FinetuneConfig,
     "pretrain": PretrainConfig,
     "pretrain.model": NewModelConfig,

@@ -87,7 +87,7 @@ def compress(
     ] = None,
     size: Annotated[
         Literal["tiny", "small", "large"] | None,
-        typer.Option("--size", help="How long it learns: tiny seconds, small some 40 minutes on two cores."),
+        typer.Option("--size", help="How long it learns: tiny 20 steps, small 1,500, large for a GPU."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let it answer even if it loses more than it may.")] = False,
     json: JsonOption = False,
