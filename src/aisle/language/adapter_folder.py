@@ -39,11 +39,17 @@ def write_adapter(model: Any, config: AdapterConfig, target: Path) -> None:
         _write_peft(model, config, target)
         names.append(_PEFT)
     else:
-        trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
+        is_all = config.method == "full"
+        trained = {name: one for name, one in model.named_parameters() if is_all or not _plain_name(name)}
         save_file({name: one.detach().cpu().contiguous().clone() for name, one in trained.items()}, target / _WEIGHTS)
     told = {"config": config.model_dump(), "model": _fingerprint(model, config)}
     (target / _CONFIG).write_text(json.dumps(told, indent=1), encoding="utf-8")
     write_checksums(target, names)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether an adapter was written to ``folder``, whole or damaged."""
+    return (folder / _CONFIG).is_file()
 
 
 def read_config(folder: Path) -> AdapterConfig:
@@ -56,12 +62,14 @@ def read_config(folder: Path) -> AdapterConfig:
     return AdapterConfig.parse(_told(folder)["config"], "adapter")
 
 
-def read_adapter(model: Any, folder: Path) -> nn.Module:
-    """Put the adapter in ``folder`` on ``model``, for inference; ``model`` is changed and is part of the result.
+def read_adapter(model: Any, folder: Path, *, is_trainable: bool = False) -> nn.Module:
+    """Put the adapter in ``folder`` on ``model``; ``model`` is changed and is part of the result.
 
     Args:
         model: a plain transformers model with the weights that the adapter was trained on, in any of fp32 and bf16.
         folder: what ``write_adapter`` filled.
+        is_trainable: whether the adapter goes on learning; false is for inference, and all there is for ``lora`` and
+            ``adalora``, which are merged to be learned on.
 
     Raises:
         ConfigError: ``folder`` is no adapter, or one of another model.
@@ -84,7 +92,7 @@ def read_adapter(model: Any, folder: Path) -> nn.Module:
     with torch.no_grad():
         for name, tensor in load_file(folder / _WEIGHTS).items():
             places[name].copy_(tensor)
-    return ready.requires_grad_(False).eval()
+    return ready.eval() if is_trainable else ready.requires_grad_(False).eval()
 
 
 def _told(folder: Path) -> dict[str, Any]:

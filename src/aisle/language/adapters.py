@@ -72,6 +72,16 @@ def adapted(model: Any, config: AdapterConfig, n_steps: int, *, seed: int = 0) -
         return _with_matrices(model, config, family, n_steps)
 
 
+def without_adapter(model: Any) -> Any:
+    """The transformers model that ``adapted`` or ``read_adapter`` put an adapter on, for its signature and config.
+
+    It is the same object: its layers may be the adapter's.
+    """
+    if isinstance(model, PrefixModel | BottleneckModel):
+        return model.model
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def n_trainable(model: nn.Module) -> int:
     """Parameters that training changes, each once however many names it has."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

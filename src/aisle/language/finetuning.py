@@ -16,7 +16,8 @@ from torch import nn
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, DataError
-from aisle.language.adapters import adapted, n_trainable
+from aisle.language.adapters import n_trainable
+from aisle.language.beginning import Beginning, beginning
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.heads import Classification, TextClassifier, label_weights, logits_of, vectors_of
 from aisle.language.label_metrics import measure, of_all_tasks
@@ -25,9 +26,7 @@ from aisle.language.model_folder import ModelFolder
 from aisle.language.rank_budget import RankBudget
 from aisle.language.temperature import fit_temperature, probabilities
 from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
-from aisle.language.text_model import About, backbone_in, begin_heads, write_text_model
-from aisle.language.tower import open_tower
-from aisle.training.config import TrainingConfig
+from aisle.language.text_model import About, write_text_model
 from aisle.training.loop import Evaluate, Objective, Trained, train
 from aisle.training.plan import steps_of
 
@@ -70,7 +69,8 @@ def finetune(
         work: for checkpoints; a killed run with the same data and settings goes on from there.
         target: a folder that is empty or not there.
         start_from: an earlier target, of another shop or other tasks, whose language model is begun from in place of
-            ``model_folder``; so are its heads, of tasks that are named alike and have the same labels.
+            ``model_folder``; so are its heads, of tasks that are named alike and have the same labels. Or the folder
+            of an adapter that was trained on ``model_folder``.
         also_learned: tables that are learned from and never checked by, such as what a model labelled.
         progress: hears of each part.
 
@@ -92,27 +92,30 @@ def finetune(
     if also_learned:
         learned = with_others(learned, checked, also_learned, tasks)
     _check_is_checked(checked, tasks)
-    if start_from is not None:
-        model_folder = backbone_in(start_from)
-    tower, tokenizer = open_tower(model_folder)
+    begun = beginning(model_folder, start_from)
+    is_trained = config.trained == "all"
+    adapter = begun.kept(config.adapter, is_trained=is_trained)
+    tower, tokenizer = begun.plain()
     loop = config.loop(len(learned))
+    n_steps = steps_of(loop, len(learned))[1]
     classifier = TextClassifier(tower.model, tower.pooling, tasks, loop.seed)
-    if start_from is not None:
-        begin_heads(classifier, start_from)
-    max_tokens = min(config.max_tokens, model_folder.max_tokens)
+    classifier.backbone = begun.network(tower.model, adapter, n_steps, loop.seed, is_trained=is_trained)
+    begun.begin_heads(classifier)
+    max_tokens = min(config.max_tokens, begun.model_folder.max_tokens)
 
     inputs = [
         TokenInputs(tokenizer, classifier.backbone, part.texts, part.second, max_tokens) for part in (learned, checked)
     ]
-    run = work / _digest(model_folder, learned, checked, tasks, config)
-    if config.trained == "all" and config.heads_first and start_from is None:
-        vectors, (to_learn, to_check) = _frozen(classifier, inputs, progress)
+    run = work / _digest(begun, learned, checked, tasks, config)
+    if is_trained and config.heads_first and start_from is None:
+        learning = [one for one in classifier.parameters() if one.requires_grad]
+        heads, (to_learn, to_check) = _frozen(classifier, inputs, progress)
         objective: Objective = Classification("learn labels: heads", to_learn, learned.truth, tasks)
         measured = _evaluation(to_check, checked, tasks)
-        train(vectors, objective, config.heads_loop(), run / "heads", evaluate=measured, progress=progress)
-        classifier.requires_grad_(True)
-    n_steps = steps_of(loop, len(learned))[1]
-    network, (to_learn, to_check) = _what_learns(classifier, inputs, config, loop, n_steps, progress)
+        train(heads, objective, config.heads_loop(), run / "heads", evaluate=measured, progress=progress)
+        for one in learning:
+            one.requires_grad_(True)
+    network, (to_learn, to_check) = _what_learns(classifier, inputs, config, progress)
 
     objective = Classification("learn labels", to_learn, learned.truth, tasks)
     if config.adapter_method == "adalora":
@@ -132,7 +135,7 @@ def finetune(
         for task in tasks
     }
     about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
-    write_text_model(classifier, model_folder, about, target, config.adapter if config.trained == "all" else None)
+    write_text_model(classifier, begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
     metrics = _measured(logits, checked.truth, tasks, temperatures)
     return Finetuned(trained, metrics, temperatures, len(learned), len(checked), n_trained)
 
@@ -141,13 +144,10 @@ def _what_learns(
     classifier: TextClassifier,
     inputs: Sequence[Inputs],
     config: FinetuneConfig,
-    loop: TrainingConfig,
-    n_steps: int,
     progress: Progress,
 ) -> tuple[nn.Module, Sequence[Inputs]]:
     """The network that the loop trains and what it reads."""
     if config.trained == "all":
-        classifier.backbone = adapted(classifier.backbone, config.adapter, n_steps, seed=loop.seed)
         return classifier, inputs
     return _frozen(classifier, inputs, progress)
 
@@ -198,11 +198,11 @@ def _measured(
 
 
 def _digest(
-    folder: ModelFolder, learned: Examples, checked: Examples, tasks: Sequence[TaskConfig], config: FinetuneConfig
+    begun: Beginning, learned: Examples, checked: Examples, tasks: Sequence[TaskConfig], config: FinetuneConfig
 ) -> str:
     """Whose checkpoints are ours."""
     told = [
-        folder.digest,
+        begun.digest(),
         learned.digest(),
         checked.digest(),
         config.model_dump_json(),

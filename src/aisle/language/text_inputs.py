@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from aisle.contracts import Float32Array
+from aisle.language.adapters import without_adapter
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
@@ -37,7 +38,8 @@ class TokenInputs:
     ) -> None:
         """Cut to ``max_tokens``, of a pair the longer text first; a text has at least one token."""
         n_types = int(getattr(model.config, "type_vocab_size", 0) or 0)
-        self._has_types = n_types > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
+        takes = inspect.signature(without_adapter(model).forward).parameters  # adapters pass everything on
+        self._has_types = n_types > 1 and "token_type_ids" in takes
         self._padding = int(tokenizer.pad_token_id or 0)
         self._ids: list[list[int]] = [[] for _ in texts]
         self._types: list[list[int]] = [[] for _ in texts]

@@ -10,7 +10,7 @@ checksums.json       of all of these; written last, so that half a folder is a d
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +32,9 @@ from aisle.language.tower import TextTower, open_tower, save_tower
 from aisle.settings import Config
 from aisle.storage.checksums import check_files, write_checksums
 
-_BACKBONE, _ADAPTER, _HEADS, _ABOUT = "backbone", "adapter", "heads.safetensors", "classifier.json"
+_BACKBONE, _HEADS, _ABOUT = "backbone", "heads.safetensors", "classifier.json"
+ADAPTER = "adapter"
+"""What was trained beside the language model, in a fine-tuned model's folder."""
 _FORM = 1
 
 
@@ -81,18 +83,14 @@ class TextModel:
             about = About.parse(json.loads((folder / _ABOUT).read_text(encoding="utf-8")), _ABOUT)
             tower, tokenizer = open_tower(open_model_folder(str(folder / _BACKBONE)))
             backbone = tower.model
-            if (folder / _ADAPTER).is_dir():
-                backbone = read_adapter(backbone, folder / _ADAPTER)
+            if (folder / ADAPTER).is_dir():
+                backbone = read_adapter(backbone, folder / ADAPTER)
             classifier = TextClassifier(backbone, tower.pooling, about.tasks)
             classifier.heads.load_state_dict(load_file(folder / _HEADS))
         except UnavailableError:
             raise
         except (AisleError, OSError, ValueError, RuntimeError) as error:
-            path = getattr(error, "path", None) or str(folder)
-            why = str(error).split("; run `aisle train`")[0]
-            raise CorruptError(
-                f"the fine-tuned model {folder} is damaged: {why}; fine-tune it again, or put back a copy", path=path
-            ) from error
+            raise _damaged(folder, error) from error
         return cls(classifier.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer, about)
 
     def predict(
@@ -131,22 +129,27 @@ class TextModel:
         return vectors_of(self._classifier, inputs, progress)
 
 
+def is_text_model(folder: Path) -> bool:
+    """Whether a fine-tuned model was written to ``folder``, whole or damaged."""
+    return (folder / _ABOUT).is_file()
+
+
 def backbone_in(folder: Path) -> ModelFolder:
-    """The language model of a fine-tuned model, to begin another from.
+    """The language model of a fine-tuned model, without what may lie beside it in ``ADAPTER``.
 
     Raises:
-        ConfigError: there is none, or it is not whole without its adapter.
-        CorruptError: the folder is damaged.
+        ConfigError: ``folder`` is no fine-tuned model.
+        CorruptError: it is damaged.
     """
-    if not (folder / _BACKBONE).is_dir():
+    if not is_text_model(folder):
         raise ConfigError(f"{folder} is no fine-tuned model; name a folder that a model was fine-tuned into")
-    check_files(folder)
-    if (folder / _ADAPTER).is_dir():
-        raise ConfigError(
-            f"{folder} has an adapter beside its language model and cannot be begun from; begin from one that was "
-            'trained with adapter.method = "full", "lora" or "adalora"'
-        )
-    return open_model_folder(str(folder / _BACKBONE))
+    try:
+        check_files(folder)
+        return open_model_folder(str(folder / _BACKBONE))
+    except UnavailableError:
+        raise
+    except AisleError as error:
+        raise _damaged(folder, error) from error
 
 
 def begin_heads(classifier: TextClassifier, folder: Path) -> None:
@@ -164,7 +167,12 @@ def begin_heads(classifier: TextClassifier, folder: Path) -> None:
 
 
 def write_text_model(
-    classifier: TextClassifier, like: ModelFolder, about: About, target: Path, adapter: AdapterConfig | None = None
+    classifier: TextClassifier,
+    like: ModelFolder,
+    about: About,
+    target: Path,
+    adapter: AdapterConfig | None = None,
+    plain: Callable[[], TextTower] | None = None,
 ) -> None:
     """Fill ``target``, which is empty or not there.
 
@@ -174,6 +182,7 @@ def write_text_model(
         about: tasks and what was measured.
         target: a folder.
         adapter: what the backbone was trained with; it becomes part of it, or is written beside it.
+        plain: opens the language model that an adapter lies beside; None opens ``like``.
 
     Raises:
         ConfigError: ``target`` holds something.
@@ -184,8 +193,8 @@ def write_text_model(
     try:
         (target / _BACKBONE).mkdir(parents=True)
         if adapter is not None and adapter.method in UNMERGEABLE:
-            write_adapter(classifier.backbone, adapter, target / _ADAPTER)
-            tower, _ = open_tower(like)
+            write_adapter(classifier.backbone, adapter, target / ADAPTER)
+            tower = open_tower(like)[0] if plain is None else plain()
         else:
             tower = TextTower(merged(classifier.backbone), classifier.pooling)
         save_tower(tower, like, target / _BACKBONE)
@@ -198,3 +207,11 @@ def write_text_model(
         raise UnavailableError(
             f"the fine-tuned model cannot be written to {target}: {error}; free space, empty it and run again"
         ) from error
+
+
+def _damaged(folder: Path, error: Exception) -> CorruptError:
+    path = getattr(error, "path", None) or str(folder)
+    why = str(error).split("; run `aisle train`")[0]
+    return CorruptError(
+        f"the fine-tuned model {folder} is damaged: {why}; fine-tune it again, or put back a copy", path=path
+    )

@@ -14,11 +14,15 @@ from transformers import BertConfig, BertModel
 
 from aisle.errors import ConfigError, CorruptError, DataError
 from aisle.language.adapter_config import AdapterConfig
+from aisle.language.adapter_folder import write_adapter
+from aisle.language.adapters import adapted
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.finetuning import Finetuned, finetune
+from aisle.language.heads import TextClassifier
 from aisle.language.labelled_texts import LabelledTexts, read_examples, split
 from aisle.language.model_folder import ModelFolder, open_model_folder, packaged_folder
 from aisle.language.text_model import TextModel
+from aisle.language.tower import open_tower
 
 USE = TaskConfig(name="use", kind="classes", labels=("kitchen", "garden", "desk"))
 GIFT = TaskConfig(name="gift", kind="binary", labels=("no", "yes"))
@@ -140,6 +144,84 @@ def test_a_model_begins_from_an_earlier_one(small_model, joint, tmp_path) -> Non
     assert begun.metrics["use/accuracy"] > fresh.metrics["use/accuracy"] + 0.2
     with pytest.raises(ConfigError, match="is no fine-tuned model"):
         finetune(small_model, [few], [USE], config, work=tmp_path / "c", target=tmp_path / "c", start_from=tmp_path)
+
+
+@pytest.mark.parametrize("method", ["prefix", "bottleneck"])
+def test_what_lies_beside_a_model_goes_on_learning_or_stays(small_model, tmp_path, method) -> None:
+    sure = AdapterConfig(method=method)
+    config = FinetuneConfig(adapter=sure, validation_share=0.2, training={**TRAINING, "learning_rate": 3e-2})
+    first = tmp_path / "first"
+    finetune(small_model, [uses()], [USE], config, work=tmp_path / "a", target=first)
+    still = config.model_copy(update={"training": {**TRAINING, "max_steps": 1, "learning_rate": 1e-9}})
+
+    finetune(small_model, [uses()], [USE], still, work=tmp_path / "b", target=tmp_path / "on", start_from=first)
+    heads = FinetuneConfig(trained="heads", validation_share=0.2, training={"trackers": [], "max_steps": 5})
+    begun = finetune(
+        small_model, [materials()], [MADE_OF], heads, work=tmp_path / "c", target=tmp_path / "heads", start_from=first
+    )
+
+    texts = ["blue pan", "green ink"]
+    vectors = [TextModel.load(folder).vectors(texts) for folder in (first, tmp_path / "on", tmp_path / "heads")]
+    np.testing.assert_allclose(vectors[1], vectors[0], atol=1e-5)
+    np.testing.assert_allclose(vectors[2], vectors[0], atol=1e-5)
+    assert begun.n_trained_parameters == 2 * 33
+    for other in (AdapterConfig(), AdapterConfig(method=method, prefix_length=3, bottleneck_width=3)):
+        wrong = config.model_copy(update={"adapter": other})
+        with pytest.raises(ConfigError, match="cannot become part of its model"):
+            finetune(small_model, [uses()], [USE], wrong, work=tmp_path / "d", target=tmp_path / "d", start_from=first)
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora", "prefix", "bottleneck"])
+def test_a_model_begins_from_an_adapter_of_another_task(small_model, tmp_path, method) -> None:
+    how = AdapterConfig(method=method, rank=2)
+    network = adapted(open_tower(small_model)[0].model, how, 4, seed=1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.2)
+    write_adapter(network, how, tmp_path / "adapter")
+    expected = TextClassifier(network.eval(), small_model.pooling, [USE])
+    one = {"input_ids": torch.tensor([[101, 2417, 6090, 102]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    kept = how if method in ("prefix", "bottleneck") else AdapterConfig(method="prefix")
+    config = FinetuneConfig(
+        adapter=kept, validation_share=0.2, training={**TRAINING, "max_steps": 1, "learning_rate": 1e-9}
+    )
+    heads = FinetuneConfig(trained="heads", validation_share=0.2, training={"trackers": [], "max_steps": 2})
+    options = {"work": tmp_path / "w", "start_from": tmp_path / "adapter"}
+
+    finetune(small_model, [uses()], [USE], heads, target=tmp_path / "heads", **options)
+    found = finetune(small_model, [uses()], [USE], config, target=tmp_path / "on", **options)
+
+    with torch.no_grad():
+        wanted = expected.vectors(**one).numpy()
+        plain = TextClassifier(open_tower(small_model)[0].model.eval(), small_model.pooling, [USE]).vectors(**one)
+    found_vectors = TextModel.load(tmp_path / "heads").vectors(["red pan"])
+    assert np.abs(found_vectors - wanted).max() < np.abs(plain.numpy() - wanted).max() / 50
+    examples = read_examples([uses()], [USE], 10)
+    checked = examples.at(split(examples, 0.2)[1])
+    said = TextModel.load(tmp_path / "on").predict(checked.texts)["use"]  # a prefix over what was merged, too
+    loss = -np.log(said[checked.truth["use"].values > 0.5]).mean()
+    assert loss == pytest.approx(found.metrics["use/log_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "prefix", "bottleneck"])
+def test_pairs_are_told_as_they_were_learned(small_model, tmp_path, method) -> None:
+    """Models that know two texts apart must go on doing so, whatever was put around them."""
+    texts = uses().texts
+    second = [("steel " if place % 2 else "wooden ") + text for place, text in enumerate(texts)]
+    fits = ["yes" if place % 2 else "no" for place in range(len(texts))]
+    table = LabelledTexts("pairs.csv", texts, {"fits": fits}, second)
+    config = FinetuneConfig(
+        adapter=AdapterConfig(method=method), validation_share=0.3, metric="log_loss", training=TRAINING
+    )
+
+    found = finetune(small_model, [table], [FITS], config, work=tmp_path / "w", target=tmp_path / "model")
+
+    examples = read_examples([table], [FITS], 10)
+    checked = examples.at(split(examples, 0.3)[1])
+    said = TextModel.load(tmp_path / "model").predict(checked.texts, checked.second)["fits"]
+    loss = -np.log(said[checked.truth["fits"].values > 0.5]).mean()
+    assert loss == pytest.approx(found.metrics["fits/log_loss"], rel=1e-4)
 
 
 def test_the_folder_says_what_was_measured(joint) -> None:
