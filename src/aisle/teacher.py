@@ -110,7 +110,8 @@ class Teacher:
             tasks: what to tell.
             config: how; None takes ``[finetune]`` of the settings.
             model: what to begin from; None takes the encoder that answers, adapted or not.
-            start_from: a fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``.
+            start_from: a fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``; or a
+                folder of an adapter that was trained on ``model``.
 
         Raises:
             ConfigError: a setting or name is wrong.

@@ -31,8 +31,8 @@ TaskOption = Annotated[
     list[str],
     typer.Option(
         "--task",
-        help="NAME=KIND:COLUMN, may be repeated; kinds: binary, classes, tags (with | between). Without --table: "
-        "click, conversion, from the shop's own lists.",
+        help="NAME=KIND:COLUMN, may be repeated; kinds: binary (COLUMN=VALUE says what means yes), classes, tags (with "
+        "| between). Without --table: click, conversion, from the shop's own lists.",
         show_default=False,
     ),
 ]
@@ -58,7 +58,8 @@ def finetune(
         str | None, typer.Option("--model", help="What to begin from. Default: the shop's encoder, adapted or not.")
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--start-from", help="A fine-tuned model of this shop, or a folder of one.")
+        str | None,
+        typer.Option("--start-from", help="A fine-tuned model of this shop, a folder of one, or of an adapter."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -69,6 +70,7 @@ def finetune(
 
     Example: aisle finetune myshop opinion --table reviews.csv --text review --task opinion=binary:liked
     Example: aisle finetune myshop clicks --task click --task conversion
+    Example: aisle finetune myshop other --table more.csv --task topic=classes:topic --start-from opinion
     """
     with opened(shop) as open_shop:
         if table:
@@ -81,10 +83,14 @@ def finetune(
         config = FinetuneConfig.parse(over(open_shop.settings.finetune, changed(trained, size)), "finetune")
         manifest = open_shop.teacher.finetune(name, tables, tasks, config, model=model, start_from=start_from)
     if json:
-        print_json({"name": name, "version": manifest.version, "metrics": dict(manifest.metrics)})
+        yes = {one.name: one.labels[1] for one in tasks if one.kind == "binary"}
+        print_json({"name": name, "version": manifest.version, "yes": yes, "metrics": dict(manifest.metrics)})
         return
     lines = [(one, f"{value:,.4g}") for one, value in sorted(manifest.metrics.items())]
     out.print(rows(("on what it had not seen", ""), lines, f"{name} {manifest.version}"))
+    for one in tasks:
+        if one.kind == "binary":
+            out.print(escape(f"{one.name}: {one.labels[1]!r} means yes, {one.labels[0]!r} no"), highlight=False)
     out.print(f"next: [bold]aisle classify {escape(shop)} {escape(name)} FILE[/]", highlight=False)
 
 

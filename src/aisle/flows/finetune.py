@@ -6,6 +6,7 @@ learned from.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = "text."
 """Before the names of fine-tuned models among the shop's models."""
 
@@ -42,7 +44,8 @@ def finetune(
         model: a folder or name; None for the packaged one.
         artifacts: where versions are kept.
         work: for checkpoints of a run that is killed.
-        start_from: another fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``.
+        start_from: another fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``; or a
+            folder of an adapter that was trained on ``model``.
         progress: hears of each part.
 
     Raises:
@@ -51,6 +54,7 @@ def finetune(
     """
     from aisle.language.finetuning import finetune as finetune_model  # brings torch
 
+    check_name(name)
     target = work / "model"
     shutil.rmtree(target, ignore_errors=True)
     earlier = None if start_from is None else _folder_of(start_from, artifacts)
@@ -79,6 +83,19 @@ def finetune(
     return artifacts.promote(named, draft.version)
 
 
+def check_name(name: str) -> None:
+    """Before hours of work, whether a model can be called so.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot name a fine-tuned model; take letters, digits, '_' and '-', such as opinion",
+            setting="name",
+        )
+
+
 def folder_of(name: str, artifacts: ArtifactStore) -> Path:
     """Where the model ``name`` lies that answers.
 
@@ -96,11 +113,13 @@ def folder_of(name: str, artifacts: ArtifactStore) -> Path:
 
 
 def _folder_of(start_from: str, artifacts: ArtifactStore) -> Path:
-    if Path(start_from).is_dir():
-        return Path(start_from)
     try:
         return folder_of(start_from, artifacts)
     except NotReadyError as error:
+        if Path(start_from).is_dir():
+            return Path(start_from)
         raise ConfigError(
-            f"{start_from!r} is neither a fine-tuned model of this shop nor a folder of one", setting="start_from"
+            f"{start_from!r} is neither a fine-tuned model of this shop nor a folder of one; models of another shop "
+            f"lie in its folder under models/{_PREFIX}NAME/VERSION",
+            setting="start_from",
         ) from error

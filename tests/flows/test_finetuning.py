@@ -1,0 +1,186 @@
+"""Fine-tuned models of a shop: from tables and from its own lists, by the command, kept as versions and asked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+from typer.testing import CliRunner
+
+from aisle.cli import app
+from aisle.cli.visiting import SimulatedClock, VisitedShop
+from aisle.domain import INTEREST_TYPES
+from aisle.errors import NotReadyError
+from aisle.flows.click_texts import click_texts
+from aisle.folder import init
+from aisle.language.model_folder import packaged_folder
+from aisle.shop import Shop
+from aisle.simulation import simulate
+
+SETTINGS = """
+[encoder]
+model = "{model}"
+query_precision = "fp32"
+
+[finetune]
+size = "tiny"
+validation_share = 0.2
+
+[finetune.training]
+trackers = []
+learning_rate = 5e-3
+epochs = 12
+"""
+COLOURS = ("red", "blue", "green", "black", "white", "grey")
+WORDS = {"kitchen": ("kettle", "pan", "spoon", "cup"), "desk": ("lamp", "pencil", "paper", "ink")}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulatedClock]:
+    """A simulated shop that was visited, with a network of one thin layer as its model."""
+    folder = tmp_path_factory.mktemp("shops")
+    shutil.copytree(packaged_folder(), folder / "thin", ignore=shutil.ignore_patterns("*.safetensors"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30_522, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config).save_pretrained(folder / "thin")
+    world = simulate("tiny", 3)
+    clock = SimulatedClock(world.now_ms)
+    settings = SETTINGS.format(model=folder / "thin")
+    with Shop(init(folder / "shop", toml=settings), clock=clock) as shop:
+        for items in world.items():
+            shop.add_items(items)
+        for events in world.events():
+            shop.add_events(events)
+        shop.train(["semantic", "lexical", "popular"])
+        VisitedShop(shop, world, clock, size=10).days(2, 30, np.random.default_rng(0))
+    return folder / "shop", clock
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = [(f"{colour} {word}", use) for use, words in WORDS.items() for word in words for colour in COLOURS]
+    file = tmp_path_factory.mktemp("tables") / "uses.csv"
+    pl.DataFrame(rows, schema=["text", "use"], orient="row").write_csv(file)
+    return file
+
+
+@pytest.fixture
+def shop(made, tmp_path: Path) -> str:
+    shutil.copytree(made[0], tmp_path / "shop")
+    return str(tmp_path / "shop")
+
+
+def ran(*arguments: str) -> str:
+    """What a command that succeeds prints."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(*arguments: str) -> str:
+    """What a command that fails says, on one line."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code in (2, 3), result.output
+    return " ".join(result.output.split())
+
+
+def test_a_table_becomes_a_model_that_is_asked_and_begun_from(shop, table, tmp_path) -> None:
+    task = ("--table", str(table), "--task", "kitchen=binary:use=kitchen")
+    told = json.loads(ran("finetune", shop, "uses", *task, "--json"))
+
+    assert told["version"] == "000001"
+    assert told["yes"] == {"kitchen": "kitchen"}
+    assert told["metrics"]["kitchen/accuracy"] >= 0.8
+    assert told["metrics"]["n_learned"] + told["metrics"]["n_checked"] == 48
+    said = json.loads(ran("classify", shop, "uses", "--say", "grey pan", "--json"))
+    assert said["text"] == "grey pan"
+    assert said["kitchen"]["kitchen"] > 0.5
+    assert sum(said["kitchen"].values()) == pytest.approx(1.0, abs=2e-4)
+    lines = ran("classify", shop, "uses", str(table)).splitlines()
+    assert len(lines) == 48
+    assert lines[0].startswith("red kettle\tkitchen: kitchen ")
+
+    begun = ("finetune", shop, "more", *task, "--start-from", "uses", "--trained", "heads")
+    assert "'kitchen' means yes, 'desk' no" in ran(*begun)
+    with Shop.open(shop) as opened:
+        manifest = opened.teacher.artifacts.versions("text.more")[0]
+        assert manifest.config["start_from"] == "uses"
+        assert manifest.metrics["n_trained_parameters"] == 33
+        assert not list(opened.folder.models.glob(".finetuning-*"))
+
+
+@pytest.mark.parametrize("trained", ["heads", "lora", "prefix"])
+def test_what_learns_is_an_option(shop, table, trained) -> None:
+    told = ran(
+        "finetune", shop, "uses", "--table", str(table), "--task", "use=classes:use", "--trained", trained, "--json"
+    )
+
+    assert json.loads(told)["metrics"]["n_trained_parameters"] < 15_000
+    assert "kitchen" in json.loads(ran("classify", shop, "uses", "--say", "grey pan", "--json"))["use"]
+
+
+def test_clicks_of_the_shops_own_lists_are_learned(shop) -> None:
+    told = json.loads(ran("finetune", shop, "clicks", "--task", "click", "--json"))
+
+    assert 0.0 <= told["metrics"]["click/auc"] <= 1.0
+    assert set(json.loads(ran("classify", shop, "clicks", "--say", "a mug", "--json"))["click"]) == {"no", "yes"}
+
+
+def test_rows_of_lists_know_what_was_before_them_only(made) -> None:
+    folder, clock = made
+    with Shop.open(folder, clock=clock) as shop:
+        snapshot = shop.records.snapshot()
+        texts = [f"item {row}" for row in range(snapshot.n_items)]
+        found = click_texts(snapshot, shop.records, texts, 10**6)
+        slates = {one.slate_id: one for one in shop.records.read_slates(0, 10_000)[1]}
+        events = pl.concat([one.frame for one in shop.records.read_slate_events(0)])
+        rows = {item_id: row for row, item_id in enumerate(snapshot.items.frame["item_id"])}
+        interest = events.filter(pl.col("type").is_in([kind.value for kind in INTEREST_TYPES]))
+        answered = set(interest["slate_id"].drop_nulls()) & set(slates)
+
+        lists = [slate for slate in slates.values() if slate.slate_id in answered]
+        assert len(found.texts) == sum(len(slate.item_ids) for slate in lists)
+        place = 0
+        looked = snapshot.interactions.filter(pl.col("type").is_in([kind.value for kind in INTEREST_TYPES]))
+        users = {user_id: row for row, user_id in enumerate(snapshot.user_ids)}
+        n_histories = 0
+        for slate in lists:
+            clicked = set(interest.filter(pl.col("slate_id") == slate.slate_id)["item_id"])
+            for item_id in slate.item_ids:
+                assert found.texts[place] == texts[rows[item_id]]
+                assert (found.labels["click"][place] == "yes") == (item_id in clicked)
+                beside = found.second[place] if found.second else None
+                if slate.query:
+                    assert beside == slate.query
+                elif beside is not None:
+                    before = looked.filter(
+                        pl.col("user_row") == users[slate.user_id], pl.col("time_ms") < slate.time_ms
+                    )
+                    assert {*beside.split(" | ")} <= {texts[row] for row in before["item_row"]}
+                    n_histories += 1
+                place += 1
+        assert n_histories > 0
+
+
+def test_what_cannot_be_is_said_before_anything_is_learned(shop, table) -> None:
+    task = ("--task", "use=classes:use")
+    assert "cannot name a fine-tuned model" in refused("finetune", shop, "../uses", "--table", str(table), *task)
+    assert "models of another shop lie in its folder" in refused(
+        "finetune", shop, "uses", "--table", str(table), *task, "--start-from", "nowhere"
+    )
+    assert "needs --table; without one there are click, conversion" in refused("finetune", shop, "uses", *task)
+    assert "no model 'uses' was fine-tuned in this shop" in refused("classify", shop, "uses", "--say", "x")
+    assert "give either FILE or --say" in refused("classify", shop, "uses")
+
+
+def test_a_shop_without_lists_says_what_to_do(untrained) -> None:
+    with pytest.raises(NotReadyError, match="no list was shown and clicked"):
+        untrained.teacher.lists()
