@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--tuning", action="store_true", help="measure on a fifth of the training reviews")
     parser.add_argument("--methods", nargs="*", default=["tf-idf", "frozen", "plain", "full"])
     parser.add_argument("--most-learned", type=int, default=0, help="rows to learn from at most; 0 for all")
+    parser.add_argument("--most-measured", type=int, default=0, help="rows to measure on at most; 0 for all")
     parser.add_argument("--lists", type=int, default=4_000, help="lists of the simulated shop; 0 leaves it out")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--settings", default="", help="TOML of [finetune], to try a setting")
@@ -66,12 +67,14 @@ def main() -> None:
     parts = {"reviews": (learned, measured)}
     if given.lists:
         parts["clicks"] = simulated(given.lists, run)
+    parts = {name: (train, test.some(given.most_measured, 0)) for name, (train, test) in parts.items()}
+    learned, measured = parts["reviews"]
     n_clicks, n_later = (len(one) for one in parts["clicks"]) if given.lists else (0, 0)
     run.protocol = PROTOCOL.format(
         n_reviews=min(len(learned), given.most_learned or len(learned)),
         n_measured=len(measured),
         lists=given.lists,
-        n_clicks=n_clicks,
+        n_clicks=min(n_clicks, given.most_learned or n_clicks),
         n_later=n_later,
         settings=settings or "by default",
         n_seeds=given.seeds,

@@ -162,7 +162,7 @@ def test_rows_of_lists_know_what_was_before_them_only(made) -> None:
                     assert beside == slate.query
                 elif beside is not None:
                     before = looked.filter(
-                        pl.col("user_row") == users[slate.user_id], pl.col("time_ms") < slate.time_ms
+                        pl.col("user_row") == users[slate.user_id or ""], pl.col("time_ms") < slate.time_ms
                     )
                     assert {*beside.split(" | ")} <= {texts[row] for row in before["item_row"]}
                     n_histories += 1
