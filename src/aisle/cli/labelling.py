@@ -7,128 +7,199 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import numpy as np
 import typer
 from rich.markup import escape
 
 from aisle.cli.screen import Bars, opened, out, told_errors
 from aisle.contracts import Float32Array
-from aisle.errors import ConfigError
-from aisle.ingest.label_book import LabelBook
+from aisle.errors import ConfigError, DataError
+from aisle.ingest.label_book import SKIP, STOP, UNDO, LabelBook
 from aisle.ingest.text_tables import read_table, texts_in
 from aisle.language.active_learning import Pick, pick
 from aisle.language.opening import open_encoder
 from aisle.settings import EncoderConfig
+from aisle.wiring import adapted_encoding
 
 if TYPE_CHECKING:
     from aisle.language.text_model import TextModel
 
 _MOST_RANKED = 20_000
 """Texts that a model ranks; of more, this many are drawn."""
+_NEED_PROBABILITIES = ("uncertainty", "change", "badge")
+_CLASSIFIER = "classifier.json"
+"""In folders of fine-tuned models only."""
+_INTERRUPTS = ("\x03", "\x04", "")
 
 
 def label(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts: CSV, TSV, JSONL, Parquet, TXT.")],
-    labels: Annotated[str, typer.Option("--labels", help="What may be said, with commas between.")],
+    labels: Annotated[str, typer.Option("--labels", help="What may be said, with commas between: bad,good")],
     to: Annotated[Path, typer.Option("--out", help="CSV file for the answers; one that is there is gone on with.")],
     text: Annotated[str, typer.Option("--text", help="Column of the text; several with commas between.")] = "text",
     how: Annotated[
-        Pick, typer.Option("--pick", help="Whom to ask about first. uncertainty and change need --shop and --model.")
-    ] = "diversity",
-    n: Annotated[int, typer.Option("-n", "--number", help="How many to ask about this time.", min=1)] = 100,
-    shop: Annotated[str | None, typer.Option("--shop", help="The shop whose fine-tuned model ranks the texts.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Its name, as aisle finetune made it.")] = None,
+        Pick | None,
+        typer.Option(
+            "--pick",
+            help="Which texts first: random; diversity (unlike each other); uncertainty, change, badge (what a "
+            "fine-tuned model learns most from). Default: uncertainty with a fine-tuned model, else diversity.",
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="How many to ask about this time.", min=1)] = 100,
+    shop: Annotated[str | None, typer.Option("--shop", help="The shop whose model ranks the texts.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="With --shop, the name of a model that aisle finetune made; without, a model's folder."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0)] = 0,
     web: Annotated[bool, typer.Option("--web", help="On a page of this machine in place of the terminal.")] = False,
     port: Annotated[int, typer.Option("--port", help="Of the page; 0 takes a free one.", min=0, max=65535)] = 8765,
 ) -> None:
     """Label texts, those first that teach a model most; every answer is saved at once.
 
-    Keys: a label's number or its name, s skips, u takes the last answer back, q stops. Begin with diversity; when some
-    hundred are labelled, run aisle finetune on the file, and label on with --model and --pick uncertainty.
+    One key says a label (its number), s skips, u takes the last answer back, q stops. Give the same command again to go
+    on. Begin with diversity; at some hundred labels run aisle finetune on the answers, then label on with that model.
 
     Example: aisle label reviews.csv --text review --labels bad,good --out labels.csv
+    Example: aisle label reviews.csv --text review --labels bad,good --out labels.csv --shop myshop --model opinion
     """
-    with told_errors(), Bars() as bars:
-        texts = list(dict.fromkeys(texts_in(read_table(file), text.split(","), str(file))))
-        book = LabelBook(texts, [one.strip() for one in labels.split(",")], to)
-        if (shop is None) != (model is None):
-            raise ConfigError("--shop and --model go together: the shop, and the name of its fine-tuned model")
-        chosen = ranked(book, texts, how, n, None if shop is None or model is None else asked(shop, model), bars)
     with told_errors():
-        asking = LabelBook(chosen, book.labels, to)
-        if web:
-            on_a_page(asking, port)
-        else:
-            in_the_terminal(asking)
-    out.print(f"{asking.n_labelled} labelled in {escape(str(to))}", highlight=False)
+        texts = texts_in(read_table(file), text.split(","), str(file))
+        with LabelBook(to, [one.strip() for one in labels.split(",")]) as book:
+            waiting = book.waiting(texts)
+            if not waiting:
+                said = "all its texts are labelled already" if book.n_labelled else "it has no texts"
+                raise DataError(f"{file}: {said}; there is nothing to ask about", source=str(file))
+            book.ask(ranked(book, waiting, how, n, shop, model, seed))
+            if web:
+                on_a_page(book, port)
+            else:
+                in_the_terminal(book)
+            n_labelled, counts = book.n_labelled, book.counts()
+    told = ", ".join(f"{escape(one)} {number}" for one, number in counts.items())
+    out.print(f"{n_labelled:,} labelled in {escape(str(to))}: {told}", highlight=False)
+    kind = "binary" if len(counts) == 2 else "classes"
     out.print(
-        f"next: [bold]aisle finetune SHOP NAME --table {escape(str(to))} --task NAME=classes:label[/]", highlight=False
+        f"next: [bold]aisle finetune {escape(shop or 'SHOP')} NAME --table {escape(str(to))} --task "
+        f"NAME={kind}:label[/]",
+        highlight=False,
     )
 
 
-def asked(shop: str, model: str) -> TextModel:
-    """The fine-tuned model of a shop."""
-    with opened(shop) as open_shop:
-        return open_shop.teacher.text_model(model)
-
-
-def ranked(book: LabelBook, texts: Sequence[str], how: Pick, n: int, model: TextModel | None, bars: Bars) -> list[str]:
-    """The texts to ask about, best first."""
-    labelled, waiting = book.parted(texts)
-    some = [waiting[row] for row in pick("random", _MOST_RANKED, vectors=_no_vectors(len(waiting))).tolist()]
+def ranked(
+    book: LabelBook, waiting: Sequence[str], how: Pick | None, n: int, shop: str | None, model: str | None, seed: int
+) -> list[str]:
+    """The ``n`` texts to ask about, best first."""
+    drawn = np.random.default_rng(seed).permutation(len(waiting))[:_MOST_RANKED]
+    some = [waiting[row] for row in sorted(drawn.tolist())]
     if how == "random":
-        return some[:n]
-    if model is not None:
-        rows = pick(
-            how,
-            n,
-            vectors=model.vectors(some, progress=bars),
-            probabilities=_probabilities(model, some, bars),
-            labelled=model.vectors(labelled, progress=bars),
+        return [some[row] for row in pick(how, n, vectors=_no_vectors(len(some)), seed=seed).tolist()]
+    tuned = fine_tuned(shop, model)
+    if tuned is None and how in _NEED_PROBABILITIES:
+        raise ConfigError(
+            f"--pick {how} needs a model that was fine-tuned on what is labelled: run aisle finetune, then give --shop "
+            "and --model with its name; begin with --pick diversity or random",
+            setting="pick",
         )
-    else:
-        if how != "diversity":
-            raise ConfigError(f"--pick {how} needs --shop and --model: a model that was fine-tuned on what is labelled")
-        encoder = open_encoder(EncoderConfig(), progress=bars)
-        rows = pick(how, n, vectors=encoder.encode(some, progress=bars), labelled=encoder.encode(labelled))
+    labelled = list(book.said)
+    encoding = None if tuned else encoding_of(shop, model)
+    with Bars() as bars:
+        if tuned is None:
+            encoder = open_encoder(encoding or EncoderConfig(), progress=bars)
+            vectors = encoder.encode(some, progress=bars)
+            rows = pick("diversity", n, vectors=vectors, labelled=encoder.encode(labelled), seed=seed)
+        elif how == "diversity":
+            placed = tuned.vectors(labelled, progress=bars) if labelled else None
+            rows = pick(how, n, vectors=tuned.vectors(some, progress=bars), labelled=placed, seed=seed)
+        else:
+            said = tuned.predict(some, progress=bars)[task_of(tuned, book.labels)]
+            vectors = tuned.vectors(some, progress=bars)
+            rows = pick(how or "uncertainty", n, vectors=vectors, probabilities=said, seed=seed)
     return [some[row] for row in rows.tolist()]
+
+
+def fine_tuned(shop: str | None, model: str | None) -> TextModel | None:
+    """What ``aisle finetune`` made, where ``--model`` names such a model."""
+    if model is None:
+        return None
+    if shop is not None:
+        with opened(shop) as open_shop:
+            return open_shop.teacher.text_model(model)
+    if not Path(model).is_dir():
+        raise ConfigError(
+            f"--model {model!r} is no folder; name a model's folder, or give --shop for a model of a shop",
+            setting="model",
+        )
+    if not (Path(model) / _CLASSIFIER).is_file():
+        return None
+    from aisle.language.text_model import TextModel  # brings torch
+
+    return TextModel.load(Path(model))
+
+
+def encoding_of(shop: str | None, model: str | None) -> EncoderConfig:
+    """What places texts: the shop's encoder, adapted or not, a folder's, or the packaged one."""
+    if shop is not None:
+        with opened(shop) as open_shop:
+            return adapted_encoding(open_shop.settings.encoder, open_shop.teacher.artifacts)[0]
+    return EncoderConfig() if model is None else EncoderConfig(kind="transformers", model=model)
+
+
+def task_of(model: TextModel, labels: Sequence[str]) -> str:
+    """The task with these labels, else the first where exactly one label is right."""
+    known = [one for one in model.tasks if one.is_one_of]
+    if not known:
+        raise ConfigError(
+            "the model tells tags only; texts are picked by a task where exactly one label is right (binary, classes)"
+        )
+    return next((one for one in known if set(one.labels) == set(labels)), known[0]).name
 
 
 def _no_vectors(n: int) -> Float32Array:
     return np.zeros((n, 0), dtype=np.float32)
 
 
-def _probabilities(model: TextModel, texts: Sequence[str], bars: Bars) -> Float32Array:
-    """Of the first task where exactly one label is right."""
-    task = next((one for one in model.tasks if one.is_one_of), None)
-    if task is None:
-        raise ConfigError("the model tells tags only; rows are picked by a task where exactly one label is right")
-    return model.predict(texts, progress=bars)[task.name]
-
-
 def in_the_terminal(book: LabelBook) -> None:
     """Ask until there is nothing left or the person stops."""
-    keys = "  ".join(f"[bold]{number}[/] {escape(one)}" for number, one in enumerate(book.labels, 1))
+    keys = "  ".join(f"[bold]{key}[/] {escape(one)}" for key, one in book.keys.items())
     while (text := book.next()) is not None:
-        out.print(f"\n{escape(text)}\n", highlight=False)
-        out.print(f"{keys}  [dim]s skip  u undo  q stop  ({book.n_labelled} labelled, {book.n_open} to go)[/]")
-        sys.stdout.write("> ")
-        sys.stdout.flush()
-        typed = sys.stdin.readline()
-        said = typed.strip()
-        if not typed or said == "q":
+        out.print(f"\n{escape(shown(text))}\n", highlight=False)
+        standing = f"{book.n_labelled} labelled, {book.n_open} to go"
+        out.print(f"{keys}  [dim]{SKIP} skip  {UNDO} undo  {STOP} stop  ({standing})[/]", highlight=False)
+        key = pressed()
+        if key is None or key == STOP:
             return
-        if said == "s":
+        if key == SKIP:
             book.skip(text)
-        elif said == "u":
+        elif key == UNDO:
             if book.undo() is None:
-                out.print("nothing to take back")
-        elif said.isdigit() and 1 <= int(said) <= len(book.labels):
-            book.say(text, book.labels[int(said) - 1])
-        elif said in book.labels:
-            book.say(text, said)
+                out.print("there is nothing to take back")
+        elif key in book.keys or key in book.labels:
+            book.say(text, book.keys.get(key, key))
+            out.print(f"[dim]{escape(book.said[text])}[/]", highlight=False)
         else:
-            out.print(f"{escape(said)!r} is not one of {', '.join(map(escape, book.labels))}, s, u, q", highlight=False)
+            known = ", ".join([*book.keys, SKIP, UNDO, STOP])
+            out.print(f"[red]{escape(repr(key))} is no key; keys are {escape(known)}[/]", highlight=False)
+
+
+def pressed() -> str | None:
+    """The key that was pressed; where nobody sits at a terminal the next line, None after the last."""
+    if not sys.stdin.isatty():
+        line = sys.stdin.readline()
+        return line.strip() if line else None
+    try:
+        key = click.getchar()
+    except (KeyboardInterrupt, EOFError):
+        return None
+    return None if key in _INTERRUPTS else key.lower()
+
+
+def shown(text: str) -> str:
+    """``text`` without what would steer the terminal."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def on_a_page(book: LabelBook, port: int) -> None:
@@ -142,7 +213,9 @@ def on_a_page(book: LabelBook, port: int) -> None:
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise ConfigError(f"port {port} cannot be had: {error.strerror}; name another with --port") from error
+        raise ConfigError(
+            f"port {port} cannot be had: {error.strerror}; name another with --port", setting="port"
+        ) from error
     out.print(f"open http://127.0.0.1:{listening.getsockname()[1]}/ and stop with Ctrl+C", highlight=False)
     with listening:
         uvicorn.Server(uvicorn.Config(label_app(book), log_level="warning")).run(sockets=[listening])

@@ -39,6 +39,23 @@ def test_change_is_the_expected_length_of_the_gradient() -> None:
     assert pick("change", 1, vectors=VECTORS, probabilities=SAID).tolist() == [int(by_hand.argmax())]
 
 
+def test_badge_picks_what_changes_the_model_in_different_ways() -> None:
+    picked = pick("badge", 3, vectors=VECTORS, probabilities=SAID).tolist()
+    parts = SAID - np.eye(2, dtype=np.float32)[SAID.argmax(axis=1)]
+    gradients = (parts[:, :, None] * VECTORS[:, None, :]).reshape(5, 4)
+    assert picked[0] == int(np.linalg.norm(gradients, axis=1).argmax())
+    drawn = [pick("badge", 2, vectors=VECTORS, probabilities=SAID, seed=seed)[1] for seed in range(400)]
+    apart = ((gradients - gradients[picked[0]]) ** 2).sum(axis=1)
+    np.testing.assert_allclose(np.bincount(drawn, minlength=5) / 400, apart / apart.sum(), atol=0.08)
+    same = np.ones((4, 2), dtype=np.float32)
+    assert sorted(pick("badge", 4, vectors=same, probabilities=np.full((4, 2), 0.5, np.float32)).tolist()) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
 def test_chance_is_seeded_and_ways_that_cannot_be_are_refused() -> None:
     assert pick("random", 3, vectors=VECTORS, seed=1).tolist() == pick("random", 3, vectors=VECTORS, seed=1).tolist()
     with pytest.raises(ConfigError, match=", ".join(PICKS)):

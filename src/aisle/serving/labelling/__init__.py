@@ -1,69 +1,95 @@
-"""A page on which a person labels texts: loopback only, one person, every answer saved at once."""
+"""A page on which one person labels texts, for their own machine only: every answer is saved before the next text.
+
+Enters: a ``LabelBook``. Leaves: an application. Texts reach the page as JSON and are shown as text, never as HTML.
+"""
 
 from __future__ import annotations
 
-import threading
-from importlib.resources import files
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Body, FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+import orjson
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
-from aisle.errors import AisleError
+from aisle.errors import AisleError, UnavailableError
 from aisle.ingest.label_book import LabelBook
+from aisle.serving.html import LANGUAGES, Assets, Pages, guard, read_words
+from aisle.serving.html.words import NAMES
+from aisle.serving.languages import language_of
 
-_PAGE = "page.html"
-_LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+PACKAGE = "aisle.serving.labelling"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""Names under which the page is answered: another site's name that leads here is not among them."""
+_WORDS_OF_SCRIPT = ("skip", "undo", "done", "saved", "left", "lost")
+_JSON = "application/json"
+_MOST_BYTES = 8_000_000
 
 
-def label_app(book: LabelBook) -> FastAPI:
-    """The page and what it asks for. Other sites cannot: bodies are JSON, and only loopback names are answered."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK)
-    page = files(__name__).joinpath(_PAGE).read_text(encoding="utf-8")
-    lock = threading.Lock()
+def label_app(book: LabelBook) -> Starlette:
+    """The page and what it asks for. It never waits for two answers at once, so that it needs no lock."""
+    assets = Assets(PACKAGE, "/static")
+    pages = Pages(PACKAGE, asset=assets.address, languages=NAMES)
+    words = read_words(PACKAGE)
 
-    def standing() -> dict[str, Any]:
-        return {
+    async def page(request: Request) -> Response:
+        asked = request.query_params.get("language")
+        language = asked if asked in LANGUAGES else language_of(request, LANGUAGES)
+        w = words[language]
+        script = {key: w(key) for key in _WORDS_OF_SCRIPT}
+        text = pages.render("label.html", w=w, language=language, script=orjson.dumps(script).decode())
+        return guard(HTMLResponse(text, headers={"vary": "accept-language", "cache-control": "no-store"}))
+
+    def standing(problem: str | None = None, status: int = 200) -> Response:
+        told: dict[str, Any] = {
             "text": book.next(),
-            "labels": book.labels,
+            "keys": book.keys,
             "counts": book.counts(),
             "n_labelled": book.n_labelled,
             "n_open": book.n_open,
+            "problem": problem,
         }
+        response = Response(orjson.dumps(told), status, {"cache-control": "no-store"}, media_type=_JSON)
+        return guard(response)
 
-    @app.exception_handler(AisleError)
-    async def refused(request: Request, error: AisleError) -> JSONResponse:
+    async def tell(request: Request) -> Response:
         del request
-        return JSONResponse({"detail": str(error)}, status_code=422)
+        return standing()
 
-    @app.get("/", response_class=HTMLResponse)
-    def show() -> HTMLResponse:
-        headers = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'; frame-ancestors 'none'"}
-        return HTMLResponse(page, headers=headers)
+    async def act(request: Request) -> Response:
+        # A page of another site cannot send this type without asking, and the answer to that is no.
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+            return standing(f"send {_JSON}", 415)
+        if int(request.headers.get("content-length", "0") or 0) > _MOST_BYTES:
+            return standing(f"more than {_MOST_BYTES:,} bytes", 413)
+        try:
+            body = orjson.loads(await request.body())
+        except orjson.JSONDecodeError as error:
+            return standing(f"this is not JSON: {error}", 422)
+        given = [body.get(name) if isinstance(body, dict) else None for name in ("text", "label")]
+        try:
+            match request.path_params["what"], given:
+                case "say", [str(text), str(label)]:
+                    book.say(text, label)
+                case "skip", [str(text), _]:
+                    book.skip(text)
+                case "undo", _:
+                    book.undo()
+                case what, _:
+                    return standing(f"{what} takes an object with text{', label' * (what == 'say')}", 422)
+        except AisleError as error:
+            return standing(str(error), 503 if isinstance(error, UnavailableError) else 409)
+        return standing()
 
-    @app.get("/standing")
-    def tell() -> dict[str, Any]:
-        with lock:
-            return standing()
-
-    @app.post("/say")
-    def say(text: Annotated[str, Body()], label: Annotated[str, Body()]) -> dict[str, Any]:
-        with lock:
-            book.say(text, label)
-            return standing()
-
-    @app.post("/skip")
-    def skip(text: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
-        with lock:
-            book.skip(text)
-            return standing()
-
-    @app.post("/undo")
-    def undo(_: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
-        with lock:
-            book.undo()
-            return standing()
-
-    return app
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/standing", tell),
+            Route("/{what:str}", act, methods=["POST"]),
+            Route("/static/{fingerprint}/{name}", assets.send),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))],
+    )
