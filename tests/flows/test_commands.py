@@ -232,21 +232,6 @@ def test_labels_are_taught_and_told(run, tmp_path):
     assert "aisle classify shop more" in " ".join(again.stdout.split())
 
 
-def test_texts_are_labelled_in_the_terminal(run, tmp_path, monkeypatch):
-    (tmp_path / "texts.txt").write_text("love it\nhate it\nso so\n")
-    options = ("--labels", "bad,good", "--out", "labels.csv", "--pick", "random")
-
-    said = CliRunner().invoke(app, ["label", "texts.txt", *options], input="2\nworse\nu\nbad\ns\nq\n")
-
-    assert said.exit_code == 0, said.output
-    assert "'worse' is not one of bad, good, s, u, q" in said.output
-    rows = (tmp_path / "labels.csv").read_text().splitlines()
-    assert rows[0] == "text,label"
-    assert [row.split(",")[1] for row in rows[1:]] == ["bad"]
-    run("label", "texts.txt", "--labels", "bad", "--out", "labels.csv", expect=2)
-    run("label", "texts.txt", "--labels", "bad,good", "--out", "l.csv", "--pick", "change", expect=2)
-
-
 def test_a_model_is_made_from_texts_alone(run, tmp_path):
     texts = [
         f"{colour} {thing} for {who}"

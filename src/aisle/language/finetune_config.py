@@ -74,7 +74,7 @@ class FinetuneConfig(Config):
     heads_first: bool = True
     """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
     it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""
-    metric: Metric = "macro_f1"
+    metric: Metric = "log_loss"
     """What the best weights are best at, over the validation part: the mean of the tasks by their weights."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
     """Share of each task's texts that are not learned from. Raising it measures and calibrates more surely."""
