@@ -29,7 +29,7 @@ from aisle.domain import (
 from aisle.domain.checks import several
 from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, unknown_name
 from aisle.evaluation import Report
-from aisle.flows import recommend, search, train
+from aisle.flows import finetune, recommend, search, train
 from aisle.flows.adapt import ENCODER
 from aisle.flows.asks import Ask, all_answered, pages
 from aisle.flows.diagnose import Finding, diagnose
@@ -418,11 +418,15 @@ class Shop:
     def rollback(self, name: str) -> Manifest:
         """Put the version of a source, ``statistics``, ``ranker`` or ``encoder`` promoted before into service again.
 
+        ``text.NAME`` is a fine-tuned model.
+
         Raises:
             ConfigError: unknown name.
             NotReadyError: there is no earlier version.
             CorruptError: a file of the earlier version is damaged; the current version stays.
         """
+        if finetune.is_kept(name, self.ranker.artifacts):
+            return self.ranker.artifacts.rollback(name)
         if name not in self.versions_of:
             raise ConfigError(unknown_name("source", name, self.versions_of), setting=f"source.{name}")
         with self._live.training:

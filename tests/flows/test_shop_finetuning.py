@@ -116,6 +116,10 @@ def test_a_table_becomes_a_model_that_is_asked_and_begun_from(shop, table, tmp_p
         assert manifest.metrics["n_trained_parameters"] == 33
         assert not list(opened.folder.models.glob(".finetuning-*"))
 
+    ran("finetune", shop, "more", *task, "--trained", "heads")
+    assert "text.more answers from version 000001 again" in ran("rollback", shop, "text.more")
+    assert "text.nothing" in refused("rollback", shop, "text.nothing")
+
 
 @pytest.mark.parametrize("trained", ["heads", "lora", "prefix"])
 def test_what_learns_is_an_option(shop, table, trained) -> None:

@@ -12,9 +12,11 @@ from aisle.cli.screen import ShopArgument, opened, out
 
 def rollback(
     shop: ShopArgument,
-    source: Annotated[str, typer.Argument(help="A source such as linear, or ranker, or encoder.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(help="A source such as linear, ranker, encoder, or text.NAME.", show_default=False)
+    ],
 ) -> None:
-    """Put the version of a source, the ranker or the encoder that served before into service again.
+    """Put the version of a source, the ranker, the encoder or a fine-tuned model that served before into service again.
 
     For a model that turned out worse. Processes that serve the shop follow within a second or two.
 

@@ -96,6 +96,11 @@ def check_name(name: str) -> None:
         )
 
 
+def is_kept(version_name: str, artifacts: ArtifactStore) -> bool:
+    """Whether this is what the versions of a fine-tuned model are kept under, ``text.NAME``."""
+    return version_name.startswith(_PREFIX) and bool(artifacts.versions(version_name))
+
+
 def folder_of(name: str, artifacts: ArtifactStore) -> Path:
     """Where the model ``name`` lies that answers.
 
