@@ -23,13 +23,13 @@ from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.onnx_cache import exported
 from aisle.settings import EncoderConfig
 
-_FORMAT = 1
-"""Raised when the exported graph changes, so that older caches are not read."""
+_FORMAT = {"fp32": 1, "int8": 2}
+"""By precision; raised when the exported graph changes, so that older caches are not read."""
 
 
 def fingerprint_of(model: ModelFolder, precision: str) -> str:
     """Tells an exported model from all others."""
-    return f"onnx{_FORMAT}:{precision}:{model.digest[:32]}"
+    return f"onnx{_FORMAT[precision]}:{precision}:{model.digest[:32]}"
 
 
 class OnnxEncoder:

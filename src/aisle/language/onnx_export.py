@@ -19,7 +19,7 @@ _OPSET = 17
 
 
 def export(source: Path, target: Path, precision: str, pooling: Pooling, max_tokens: int) -> None:
-    """Fill ``target``; see the module. int8 stores each matrix per output channel."""
+    """Fill ``target``; see the module. int8 stores each matrix per output channel, and word vectors in 16 bits."""
     exact = target / "model.onnx"
     _write_tokenizer(source, target / "tokenizer.json", max_tokens)
     if precision == "fp32":
@@ -31,6 +31,7 @@ def export(source: Path, target: Path, precision: str, pooling: Pooling, max_tok
 
     quantize_dynamic(unquantised, exact, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"])
     unquantised.unlink()
+    _halve_looked_up(exact)
 
 
 def _write_graph(source: Path, path: Path, pooling: Pooling) -> None:
@@ -69,6 +70,27 @@ def _write_graph(source: Path, path: Path, pooling: Pooling) -> None:
             opset_version=_OPSET,
             dynamo=False,
         )
+
+
+def _halve_looked_up(path: Path) -> None:
+    """Store what is looked up by row (word vectors) in 16 bits: half the size; rows are widened as they are read."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(path)
+    graph = model.graph
+    tables = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT and len(one.dims) == 2}
+    readers = {name: [node for node in graph.node if name in node.input] for name in tables}
+    for name, nodes in readers.items():
+        if not nodes or any(node.op_type != "Gather" or node.input[0] != name for node in nodes):
+            continue
+        table = tables[name]
+        table.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(table).astype("float16"), name))
+        for node in nodes:
+            rows, node.output[0] = node.output[0], f"{node.output[0]}_half"
+            widened = helper.make_node("Cast", [node.output[0]], [rows], to=TensorProto.FLOAT)
+            graph.node.insert(list(graph.node).index(node) + 1, widened)
+    onnx.save(model, path)
 
 
 def _write_tokenizer(source: Path, path: Path, max_tokens: int) -> None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel, DistilBertConfig, DistilBertModel, GPT2Config, GPT2Model
@@ -164,6 +165,22 @@ def test_a_model_without_some_heads_is_served_by_onnx(folder: Path, tmp_path: Pa
     tower, tokenizer = open_tower(thin)
     np.testing.assert_allclose(served["thin"].encode(some), place(tower.eval(), tokenizer, some, 64), atol=1e-5)
     assert served["thin"].megabytes < served["whole"].megabytes
+
+
+def test_int8_keeps_word_vectors_in_16_bits_and_the_vectors_of_texts(folder: Path, tmp_path: Path) -> None:
+    model, some = open_model_folder(str(folder)), texts(20)
+
+    def served(precision) -> OnnxEncoder:
+        where = exported(model, precision, precision, lambda *_: None, under=tmp_path, has_torch=True)
+        return OnnxEncoder(where, precision, precision=precision, batch_size=8, n_threads=1)
+
+    exact, rounded = served("fp32"), served("int8")
+
+    graph = onnx.load(tmp_path / "int8" / "model.onnx").graph
+    tables = [one for one in graph.initializer if list(one.dims) == [30_522, 32]]
+    assert [one.data_type for one in tables] == [onnx.TensorProto.FLOAT16]
+    assert rounded.megabytes < 0.6 * exact.megabytes
+    assert (exact.encode(some) * rounded.encode(some)).sum(axis=1).min() > 0.98
 
 
 def test_what_cannot_be_taken_out_is_refused() -> None:
