@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from aisle.language.adapt_config import MaskingConfig
 
@@ -82,7 +84,14 @@ class MaskedWords:
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Mean over masked tokens of minus the log-probability of what was there."""
-        return model(**batch).loss
+        head = getattr(model, "cls", None)
+        if head is None:
+            return model(**batch).loss
+        # The head of a BERT costs more than the rest of a small one: only what is asked for goes through it.
+        asked = batch["labels"] != _NOT_ASKED
+        base = cast(nn.Module, model.base_model)
+        hidden = base(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        return cross_entropy(head(hidden[asked]).float(), batch["labels"][asked])  # (n_asked, n_tokens)
 
     def _asked(self, words: Int64Array, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Which tokens to ask for: whole words in runs, about the wanted share, at least one word. (length,)"""

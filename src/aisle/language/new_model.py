@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from aisle.errors import ConfigError
+from aisle.language.batches import token_ids_by
 from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.vocabulary import learn_vocabulary
+from aisle.language.word_vectors import word_vectors
 from aisle.settings import Config
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ class ModelShape:
     max_tokens: int
 
 
+_VECTOR_LENGTH = 1.0
+"""Of tokens' vectors that begin near their neighbours: some three times a random one's, so that positions, which are
+added to them, do not drown them."""
 _BY_SIZE: Mapping[ModelSize, ModelShape] = {
     "tiny": ModelShape(layers=2, width=64, heads=4, vocabulary=2_000, max_tokens=64),
     "small": ModelShape(layers=4, width=256, heads=4, vocabulary=8_000, max_tokens=128),
@@ -63,6 +68,13 @@ class NewModelConfig(Config):
     """Tokens at most: 2,000, 8,000 or 30,000. Raising it makes texts shorter in tokens, and needs more text."""
     max_tokens: int | None = Field(default=None, ge=8)
     """Tokens read of a text: 64, 128 or 512; what is beyond is cut."""
+    chinese: Literal["pieces", "characters"] = "pieces"
+    """How an encoder reads Chinese: ``pieces`` takes characters that often follow each other for one token, so that
+    words have vectors of their own and texts are about half as long; ``characters`` takes each alone, as BERT does, and
+    needs fewer texts. A decoder always takes pieces."""
+    beginning: Literal["neighbours", "random"] = "neighbours"
+    """Where tokens' vectors begin: ``neighbours`` near the tokens they are read with, counted in seconds; ``random``
+    anywhere."""
     seed: int = Field(default=0, ge=0)
     """Of the random weights."""
 
@@ -106,12 +118,15 @@ def new_model(texts: Sequence[str], config: NewModelConfig, folder: Path) -> Mod
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is not empty; name a folder that is empty or not there yet")
     shape, is_encoder = config.shape, config.family == "encoder"
-    tokenizer = learn_vocabulary(texts, "wordpiece" if is_encoder else "bpe", shape.vocabulary)
+    pieces = "pieces" if config.chinese == "pieces" else "wordpiece"
+    tokenizer = learn_vocabulary(texts, pieces if is_encoder else "bpe", shape.vocabulary)
     tokenizer.model_max_length = shape.max_tokens
     network = (_bert if is_encoder else _gpt2)(shape, tokenizer.get_vocab())
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = AutoModel.from_config(network)
+    if config.beginning == "neighbours":
+        _begin_near_neighbours(model, tokenizer, texts, shape, config.seed)
     folder.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()
     tokenizer.save_pretrained(folder)
@@ -126,6 +141,18 @@ def new_model(texts: Sequence[str], config: NewModelConfig, folder: Path) -> Mod
     _write_json(folder / "1_Pooling" / "config.json", pooling)
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": shape.max_tokens, "do_lower_case": False})
     return open_model_folder(str(folder))
+
+
+def _begin_near_neighbours(model: Any, tokenizer: Any, texts: Sequence[str], shape: ModelShape, seed: int) -> None:
+    """Give the tokens of ``texts`` vectors by what they stand beside; others keep their random ones."""
+    import torch
+
+    token_ids = token_ids_by(tokenizer, sorted(set(texts)), shape.max_tokens)
+    vectors = torch.from_numpy(word_vectors(token_ids, len(tokenizer.get_vocab()), shape.width, seed))
+    table = model.get_input_embeddings().weight
+    is_known = vectors.norm(dim=1) > 0.0
+    with torch.no_grad():
+        table[is_known] = vectors[is_known] * _VECTOR_LENGTH
 
 
 def _bert(shape: ModelShape, number: Mapping[str, int]) -> PretrainedConfig:

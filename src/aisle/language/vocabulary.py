@@ -1,8 +1,8 @@
 """Learns which pieces of text a new model reads as one token.
 
 Enters: texts. Leaves: a tokenizer of transformers. The kinds are WordPiece (Schuster and Nakajima 2012, "Japanese and
-Korean voice search") as BERT has it, and byte-pair encoding over bytes as GPT-2 has it (Sennrich et al. 2016, "Neural
-machine translation of rare words with subword units").
+Korean voice search") as BERT has it, and byte-pair encoding (Sennrich et al. 2016, "Neural machine translation of rare
+words with subword units") over characters, or over bytes as GPT-2 has it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-VocabularyKind = Literal["wordpiece", "bpe"]
+VocabularyKind = Literal["pieces", "wordpiece", "bpe"]
 
 _LEAST_CHARACTERS = 1_000
 """Characters that are not blank, in different texts, below which a vocabulary would be learned by heart."""
-_LEAST_SIZE = {"wordpiece": 100, "bpe": 300}
+_LEAST_SIZE = {"pieces": 100, "wordpiece": 100, "bpe": 300}
 """Below it there is hardly room for characters, or for more than the 256 bytes."""
-_CHARACTERS_SHARE = 0.75
-"""Share of a WordPiece vocabulary that single characters may take; Chinese has thousands, and words need room."""
+_CHARACTERS_SHARE = {"pieces": 0.5, "wordpiece": 0.75}
+"""Share of a vocabulary that single characters may take; Chinese has thousands, and words need room."""
 _LEAST_OFTEN = 2
 """Times a piece must be seen."""
 
@@ -35,9 +35,10 @@ def learn_vocabulary(texts: Sequence[str], kind: VocabularyKind, size: int) -> P
 
     Args:
         texts: what to learn from, in any order; repetitions count once.
-        kind: ``wordpiece`` for encoders: lower case without accents, Chinese characters apart, ``[CLS]`` and ``[SEP]``
-            around a text, ``[UNK]`` for characters that are not in the vocabulary. ``bpe`` for decoders: any text,
-            without loss, ``<|start|>`` and ``<|end|>`` around it.
+        kind: ``pieces`` and ``wordpiece`` for encoders: lower case without accents, ``[CLS]`` and ``[SEP]`` around a
+            text, ``[UNK]`` for characters that are not in the vocabulary. ``pieces`` takes Chinese characters that
+            often follow each other together, ``wordpiece`` leaves them apart. ``bpe`` for decoders: any text, without
+            loss, ``<|start|>`` and ``<|end|>`` around it.
         size: tokens at most; texts that have fewer pieces worth a token give a smaller vocabulary.
 
     Raises:
@@ -57,13 +58,40 @@ def learn_vocabulary(texts: Sequence[str], kind: VocabularyKind, size: int) -> P
             "needed: import more items, or give more texts",
             command="aisle import",
         )
-    return _wordpiece(different, size) if kind == "wordpiece" else _bpe(different, size)
+    return {"pieces": _pieces, "wordpiece": _wordpiece, "bpe": _bpe}[kind](different, size)
+
+
+def _marks() -> dict[str, str]:
+    return {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+
+
+def _pieces(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+    marks = _marks()
+    tokenizer = Tokenizer(models.BPE(unk_token=marks["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.Fuse()
+    characters, _ = _characters(tokenizer, texts, int(size * _CHARACTERS_SHARE["pieces"]) - len(marks))
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=_LEAST_OFTEN,
+        initial_alphabet=characters,
+        limit_alphabet=len(characters),
+        special_tokens=list(marks.values()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    number = tokenizer.get_vocab()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", number["[SEP]"]), ("[CLS]", number["[CLS]"]))
+    return _for_transformers(tokenizer, marks)
 
 
 def _wordpiece(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    marks = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    marks = _marks()
 
     def over(vocabulary: dict[str, int] | None) -> Tokenizer:
         made = Tokenizer(models.WordPiece(vocabulary, unk_token=marks["unk_token"]))
@@ -73,7 +101,7 @@ def _wordpiece(texts: Sequence[str], size: int) -> PreTrainedTokenizerFast:
         return made
 
     learner = over(None)
-    characters, inner = _characters(learner, texts, int(size * _CHARACTERS_SHARE) - len(marks))
+    characters, inner = _characters(learner, texts, int(size * _CHARACTERS_SHARE["wordpiece"]) - len(marks))
     # The trainer numbers what it finds by itself in an order of chance, and ties are broken by number: name it all.
     known = [*marks.values(), *(f"##{character}" for character in inner)]
     trainer = trainers.WordPieceTrainer(

@@ -110,6 +110,17 @@ def test_a_small_bert_learns_what_follows_from_the_rest(tmp_path: Path) -> None:
     assert trained.metrics["loss"] < 0.6 * np.log(35)  # guessing costs log 35
 
 
+def test_a_bert_answers_only_what_it_is_asked_with_the_same_loss() -> None:
+    read = ReadTexts([[2, 5, 6, 7, 3], [2, 9, 3]], [[-1, 0, 1, 2, -1], [-1, 0, -1]])
+    torch.manual_seed(0)
+    model = BertForMaskedLM(
+        BertConfig(vocab_size=40, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    ).eval()
+    objective = MaskedWords("m", read, VOCABULARY, MaskingConfig(masked_share=0.5))
+    batch = objective.collate(np.arange(2), np.random.default_rng(0))
+    torch.testing.assert_close(objective.loss(model, batch), model(**batch).loss)
+
+
 def test_a_small_gpt_learns_the_next_token(tmp_path: Path) -> None:
     rounds = [[5 + (start + step) % 7 for step in range(12)] for start in range(7)]
     torch.manual_seed(0)

@@ -30,6 +30,20 @@ def test_wordpiece_reads_chinese_by_character_and_words_in_lower_case() -> None:
     assert tokenizer.decode(tokenizer("waterproof towel")["input_ids"], skip_special_tokens=True) == "waterproof towel"
 
 
+def test_pieces_take_chinese_characters_together_that_follow_each_other_often() -> None:
+    tokenizer = learn_vocabulary(TEXTS, "pieces", 500)
+
+    assert "登山鞋" in tokenizer.tokenize("红色登山鞋")
+    assert tokenizer.tokenize("鞋山") == ["鞋", "山"]
+    assert tokenizer.tokenize("Waterproof KITCHEN, 龘") == ["waterproof", "kitchen", ",", "[UNK]"]
+    ids = tokenizer("雨伞")["input_ids"]
+    assert tokenizer.convert_ids_to_tokens([ids[0], ids[-1]]) == ["[CLS]", "[SEP]"]
+    assert tokenizer.mask_token_id is not None
+    again = learn_vocabulary(TEXTS[::-1], "pieces", 500)
+    assert again.get_vocab() == tokenizer.get_vocab()
+    assert again.tokenize("防水登山鞋") == tokenizer.tokenize("防水登山鞋")
+
+
 def test_pieces_stand_for_words_that_were_not_seen() -> None:
     tokenizer = learn_vocabulary([f"{a}{b}" for a in "abcdefghijklmnopqrst" for b in english(4)], "wordpiece", 300)
 
@@ -55,7 +69,9 @@ def test_bpe_learns_frequent_words() -> None:
     assert len(BPE.tokenize("登山鞋")) < 9  # bytes
 
 
-@pytest.mark.parametrize(("kind", "size"), [("wordpiece", 120), ("wordpiece", 2_000), ("bpe", 300)])
+@pytest.mark.parametrize(
+    ("kind", "size"), [("pieces", 120), ("pieces", 2_000), ("wordpiece", 120), ("wordpiece", 2_000), ("bpe", 300)]
+)
 def test_the_size_is_a_limit(kind: VocabularyKind, size: int) -> None:
     tokenizer = learn_vocabulary(TEXTS, kind, size)
 
