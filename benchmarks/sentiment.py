@@ -14,13 +14,15 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from aisle.language.active_learning import Pick, pick
+from aisle.language.active_learning import PICKS, Pick, pick
+from aisle.language.adapt_config import MaskingConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.finetuning import finetune
 from aisle.language.labelled_texts import LabelledTexts
@@ -34,16 +36,19 @@ from benchmarks.result import Metrics, Run
 from benchmarks.text_tasks import Labelled, Told, averaged, by_finetuning, by_ngrams, by_vectors
 
 NAMES = ("bad", "good")
-SHAPE = NewModelConfig(layers=3, width=192, heads=4, vocabulary=6_000, max_tokens=64)
+SHAPE = NewModelConfig(layers=3, width=192, heads=4, vocabulary=12_000, max_tokens=64)
 TASK = TaskConfig(name="label", kind="binary", labels=NAMES)
 MOST_UNLABELLED = 8_000
 PROTOCOL = (
     "{n_train} reviews to learn from, {n_test} to measure on; accuracy and auc; system: a BERT of {layers} layers "
     "of width {width} with a vocabulary of its own, pre-trained on the {n_train} reviews' texts and {n_queries} "
-    "queries, fine-tuned on as many labels as the name says (0: all); new: the same without pre-training; transfer:"
-    " first fine-tuned on all other categories, labels and measurement from {category} only, beside the system "
+    "queries, fine-tuned on as many labels as the name says (0: all); frozen: its vectors as they are with logistic "
+    "regression; new: fine-tuned before it learned masked words, tokens' vectors begin near their neighbours in the "
+    "reviews; blank: tokens' vectors begin at random as well; transfer: "
+    "first fine-tuned on all other categories, labels and measurement from {category} only, beside the system "
     "there (own, {category}); self-training: {n_unlabelled} more reviews labelled by the model itself; active: "
-    "labels picked by uncertainty in four rounds; peers: character 1-3-grams with logistic regression, the packaged"
+    "labels picked by uncertainty (or as named) in four rounds, from as many reviews; peers: character 1-3-grams with "
+    "logistic regression, the packaged"
     " English MiniLM's vectors with logistic regression; {n_seeds} seeds of the labels drawn"
 )
 
@@ -56,6 +61,7 @@ class Bench:
     test: Labelled
     model: ModelFolder
     new: ModelFolder
+    blank: ModelFolder
     settings: Mapping[str, Any]
     work: Path
 
@@ -68,7 +74,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, help="reviews to measure on instead of a tenth of --reviews")
     parser.add_argument("--tuning", action="store_true", help="measure on a tenth of the training reviews")
     parser.add_argument("--labels", type=int, nargs="*", default=[100, 1_000, 10_000], help="labels; 0 for all")
-    parser.add_argument("--methods", nargs="*", default=[*METHODS], choices=[*METHODS])
+    parser.add_argument("--methods", nargs="*", default=[*USUAL], choices=[*METHODS])
     parser.add_argument("--category", default="酒店", help="the category that transfer keeps out")
     parser.add_argument("--seeds", type=int, default=1, help="draws of labels")
     parser.add_argument("--model", type=Path, help="a model pre-trained before, in place of pre-training")
@@ -101,7 +107,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         model = pretrained(given, [*learned.texts, *queries], work, run)
-        new = new_model(learned.texts, SHAPE, work / "new")
+        new = model
+        if "new" in given.methods:
+            new = new_model(learned.texts, SHAPE, work / "new")
+        blank = model
+        if "blank" in given.methods:
+            blank = new_model(learned.texts, SHAPE.model_copy(update={"beginning": "random"}), work / "blank")
         settings = {"max_tokens": 64, "metric": "accuracy", **tomllib.loads(given.settings)}
         settings["training"] = {
             "trackers": [],
@@ -109,12 +120,13 @@ def main() -> None:
             "learning_rate": 3e-4,
             **settings.get("training", {}),
         }
-        whole = Bench(learned, measured.some(given.most_tested, 0), model, new, settings, work)
+        whole = Bench(learned, measured.some(given.most_tested, 0), model, new, blank, settings, work)
         of_category = Bench(
             learned.at(np.flatnonzero(frame["cat"] == given.category)),
             measured.at(np.flatnonzero(measured_frame["cat"] == given.category)),
             model,
             new,
+            blank,
             settings,
             work,
         )
@@ -141,7 +153,7 @@ def compared(
         for method in given.methods:
             is_transfer = method in ("transfer", "own there")
             bench = of_category if is_transfer else whole
-            if (is_transfer and n >= len(bench.train)) or (method in ("self-training", "active") and not n):
+            if (is_transfer and n >= len(bench.train)) or (method.startswith(("self-training", "active")) and not n):
                 continue
             if method == "transfer" and teacher is None:
                 teacher = learned_elsewhere(whole, others, run)
@@ -175,7 +187,10 @@ def pretrained(given: argparse.Namespace, texts: list[str], work: Path, run: Run
         return open_model_folder(str(given.model))
     target = given.keep or work / "pretrained"
     training = {"trackers": [], "max_steps": given.pretrain_steps, "checkpoint_every": 500, "learning_rate": 1e-3}
-    config = PretrainConfig(model=SHAPE, max_tokens=64, training={**training, "epochs": 100, "batch_size": 64})
+    masking = MaskingConfig(runs=(1.0,))
+    config = PretrainConfig(
+        model=SHAPE, max_tokens=64, masking=masking, training={**training, "epochs": 100, "batch_size": 64}
+    )
     told = pretrain(texts, config, work=work / "pretraining", target=target)
     run.say(f"pre-trained: {told.metrics()}")
     return open_model_folder(str(target))
@@ -250,6 +265,10 @@ METHODS: Mapping[str, Method] = {
     "own": lambda bench, labelled, seed, teacher: by_finetuning(
         labelled, bench.test, bench.model, settings_of(bench, seed)
     ),
+    "frozen": lambda bench, labelled, seed, teacher: by_vectors(labelled, bench.test, bench.model),
+    "blank": lambda bench, labelled, seed, teacher: by_finetuning(
+        labelled, bench.test, bench.blank, settings_of(bench, seed)
+    ),
     "new": lambda bench, labelled, seed, teacher: by_finetuning(
         labelled, bench.test, bench.new, settings_of(bench, seed)
     ),
@@ -261,7 +280,14 @@ METHODS: Mapping[str, Method] = {
     ),
     "self-training": by_self_training,
     "active": by_active_learning,
+    **{
+        f"active by {how}": partial(by_active_learning, how=how)
+        for how in PICKS
+        if how not in ("random", "uncertainty")
+    },
 }
+USUAL = ("n-grams", "MiniLM", "frozen", "own", "new", "own there", "transfer", "self-training", "active")
+"""Methods that run unless others are named."""
 
 
 if __name__ == "__main__":

@@ -241,8 +241,11 @@ def test_a_model_is_made_from_texts_alone(run, tmp_path):
     ]
     (tmp_path / "texts.txt").write_text("\n".join(texts))
 
-    made = json.loads(run("pretrain", "reader", "--texts", "texts.txt", "--size", "tiny", "--json").stdout)
+    made = json.loads(
+        run("pretrain", "reader", "--texts", "texts.txt", "--size", "tiny", "--width", "32", "--json").stdout
+    )
 
+    assert json.loads((tmp_path / "reader" / "config.json").read_text())["hidden_size"] == 32
     assert made["metrics"]["loss"] < made["metrics"]["loss_before"]
     assert (tmp_path / "reader" / "model.safetensors").exists()
     assert "not an empty folder" in run("pretrain", "reader", "--texts", "texts.txt", expect=2).stderr
@@ -260,6 +263,7 @@ def test_a_model_is_made_from_texts_alone(run, tmp_path):
         (["classify", "shop", "ghost", "--say", "x"], 3, "aisle finetune"),
         (["classify", "shop", "ghost"], 2, "either FILE or --say"),
         (["pretrain", "folder"], 2, "--shop, --texts or both"),
+        (["pretrain", "folder", "--from", "x", "--width", "32", "--texts", "reviews.csv"], 2, "of a new model"),
         (["tune", "shop", "adapt", "--vary", "scale"], 3, "no items"),
         (["compress", "shop"], 3, "no items"),
     ],

@@ -28,6 +28,11 @@ def pretrain(
     family: Annotated[
         Literal["encoder", "decoder"] | None, typer.Option("--family", help="Of a new one: BERT or GPT-2.")
     ] = None,
+    layers: Annotated[int | None, typer.Option("--layers", help="Of a new one.", min=1)] = None,
+    width: Annotated[int | None, typer.Option("--width", help="Of a new one: length of its vectors.", min=8)] = None,
+    vocabulary: Annotated[
+        int | None, typer.Option("--vocabulary", help="Of a new one: tokens at most.", min=100)
+    ] = None,
     size: Annotated[
         Literal["tiny", "small", "large"] | None,
         typer.Option("--size", help="How long: tiny seconds, small up to an hour on two cores, large for a GPU."),
@@ -36,7 +41,8 @@ def pretrain(
 ) -> None:
     """Teach a language model to read from texts alone, in any language: no labels, no download.
 
-    A new model gets a vocabulary of its own texts; Chinese is masked by whole words. What comes of it is a model
+    A new model gets a vocabulary of its own texts, Chinese words too, and each token begins near those it is read
+    with; then it learns to fill in words that are left out. What comes of it is a model
     folder: name it as encoder.model in aisle.toml, then run aisle train and aisle adapt. A run that was stopped goes on
     where it was: give the same command again. Settings are those of \\[pretrain] in the shop's aisle.toml.
 
@@ -55,8 +61,15 @@ def pretrain(
             frame = read_table(file)
             gathered += texts_in(frame, ["text"] if file.suffix == ".txt" else [column], str(file))
         given: dict[str, object] = {} if size is None else {"size": size}
-        if family is not None:
-            given["model"] = {"family": family}
+        shape = {"family": family, "layers": layers, "width": width, "vocabulary": vocabulary}
+        changed = {name: value for name, value in shape.items() if value is not None}
+        if changed and start_from is not None:
+            raise ConfigError(
+                f"--{', --'.join(changed)} are of a new model, and --from begins from {start_from}; leave out either",
+                setting="pretrain.model",
+            )
+        if changed:
+            given["model"] = changed
         config = PretrainConfig.parse(over(settings, given), "pretrain")
         from aisle.language.model_folder import open_model_folder
         from aisle.language.pretraining import pretrain as pretrain_model  # brings torch

@@ -44,6 +44,7 @@ class Pretrained:
         return {
             "loss_before": self.loss_before,
             "loss": self.loss_after,
+            "perplexity_before": math.exp(min(self.loss_before, 50.0)),
             "perplexity": math.exp(min(self.loss_after, 50.0)),
             "n_learned": float(self.n_learned),
             "n_held_out": float(self.n_held_out),
