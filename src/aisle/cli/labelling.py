@@ -12,8 +12,8 @@ import numpy as np
 import typer
 from rich.markup import escape
 
-from aisle.cli.screen import Bars, opened, out, told_errors
-from aisle.contracts import Float32Array
+from aisle.cli.screen import Bars, err, opened, out, told_errors
+from aisle.contracts import Encoder, Float32Array, Reader
 from aisle.errors import ConfigError, DataError
 from aisle.ingest.label_book import SKIP, STOP, UNDO, LabelBook
 from aisle.ingest.text_tables import read_table, texts_in
@@ -30,6 +30,8 @@ _MOST_RANKED = 20_000
 _NEED_PROBABILITIES = ("uncertainty", "change", "badge")
 _CLASSIFIER = "classifier.json"
 """In folders of fine-tuned models only."""
+_LOOKED_AT, _MOST_UNREAD = 200, 1 / 3
+"""Texts that are looked at for what a model cannot read, and the share of a text beyond which it does not."""
 _INTERRUPTS = ("\x03", "\x04", "")
 
 
@@ -86,6 +88,7 @@ def label(
         f"next: [bold]aisle finetune {escape(shop or 'SHOP')} NAME --table {escape(str(to))} --task "
         f"NAME={kind}:label[/]",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -109,6 +112,7 @@ def ranked(
     with Bars() as bars:
         if tuned is None:
             encoder = open_encoder(encoding or EncoderConfig(), progress=bars)
+            _tell_unread(encoder, some)
             vectors = encoder.encode(some, progress=bars)
             rows = pick("diversity", n, vectors=vectors, labelled=encoder.encode(labelled), seed=seed)
         elif how == "diversity":
@@ -156,6 +160,17 @@ def task_of(model: TextModel, labels: Sequence[str]) -> str:
             "the model tells tags only; texts are picked by a task where exactly one label is right (binary, classes)"
         )
     return next((one for one in known if set(one.labels) == set(labels)), known[0]).name
+
+
+def _tell_unread(encoder: Encoder, texts: Sequence[str]) -> None:
+    """Say so where a model is asked how unlike texts are that it cannot read."""
+    shares = encoder.unread_shares(texts[:_LOOKED_AT]) if isinstance(encoder, Reader) else np.zeros(1)
+    if (shares > _MOST_UNREAD).mean() > 0.5:
+        err.print(
+            "[yellow]the model cannot read most of these texts, so its choice is little better than chance; give --model "
+            "with one that reads their language (aisle pretrain makes one), or --pick random[/]",
+            highlight=False,
+        )
 
 
 def _no_vectors(n: int) -> Float32Array:

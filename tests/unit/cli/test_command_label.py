@@ -68,6 +68,7 @@ def test_a_fine_tuned_model_asks_first_what_it_is_unsure_of(file: Path) -> None:
         assert "(0 labelled, 16 to go)" in told.output
     told, _ = label(file, "q\n", "--model", str(folder.path))
     assert told.exit_code == 0, told.output
+    assert "cannot read" not in told.output
 
 
 def test_what_is_wrong_is_said(file: Path) -> None:
