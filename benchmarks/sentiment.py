@@ -41,10 +41,10 @@ TASK = TaskConfig(name="label", kind="binary", labels=NAMES)
 MOST_UNLABELLED = 8_000
 PROTOCOL = (
     "{n_train} reviews to learn from, {n_test} to measure on; accuracy and auc; system: a BERT of {layers} layers "
-    "of width {width} with a vocabulary of its own, pre-trained on the {n_train} reviews' texts and {n_queries} "
-    "queries, fine-tuned on as many labels as the name says (0: all); frozen: its vectors as they are with logistic "
-    "regression; new: fine-tuned before it learned masked words, tokens' vectors begin near their neighbours in the "
-    "reviews; blank: tokens' vectors begin at random as well; transfer: "
+    "of width {width} with a vocabulary of its own, pre-trained ({steps}) on the {n_train} reviews' texts and "
+    "{n_queries} queries, fine-tuned on as many labels as the name says (0: all); frozen: its vectors as they are with "
+    "logistic regression; new: fine-tuned before it learned masked words, tokens' vectors begin near neighbours in "
+    "the reviews; blank: tokens' vectors begin at random as well; transfer: "
     "first fine-tuned on all other categories, labels and measurement from {category} only, beside the system "
     "there (own, {category}); self-training: {n_unlabelled} more reviews labelled by the model itself; active: "
     "labels picked by uncertainty (or as named) in four rounds, from as many reviews; peers: character 1-3-grams with "
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="draws of labels")
     parser.add_argument("--model", type=Path, help="a model pre-trained before, in place of pre-training")
     parser.add_argument("--keep", type=Path, help="where to keep the pre-trained model")
-    parser.add_argument("--pretrain-steps", type=int, default=2_000)
+    parser.add_argument("--pretrain-steps", type=int, default=2_000, help="0 learns no masked words")
     parser.add_argument("--most-tested", type=int, default=0, help="reviews to measure on at most; 0 for all")
     parser.add_argument("--settings", default="", help="TOML of [finetune], to try a setting")
     given = parser.parse_args()
@@ -98,6 +98,7 @@ def main() -> None:
             n_test=min(len(measured), given.most_tested or len(measured)),
             layers=SHAPE.layers,
             width=SHAPE.width,
+            steps=f"as {given.model}" if given.model else f"{given.pretrain_steps:,} steps of 64",
             n_queries=len(queries),
             category=given.category,
             n_unlabelled=MOST_UNLABELLED,
@@ -186,6 +187,8 @@ def pretrained(given: argparse.Namespace, texts: list[str], work: Path, run: Run
     if given.model is not None:
         return open_model_folder(str(given.model))
     target = given.keep or work / "pretrained"
+    if not given.pretrain_steps:
+        return new_model(texts, SHAPE, target)
     training = {"trackers": [], "max_steps": given.pretrain_steps, "checkpoint_every": 500, "learning_rate": 1e-3}
     masking = MaskingConfig(runs=(1.0,))
     config = PretrainConfig(

@@ -167,8 +167,8 @@ def _tell_unread(encoder: Encoder, texts: Sequence[str]) -> None:
     shares = encoder.unread_shares(texts[:_LOOKED_AT]) if isinstance(encoder, Reader) else np.zeros(1)
     if (shares > _MOST_UNREAD).mean() > 0.5:
         err.print(
-            "[yellow]the model cannot read most of these texts, so its choice is little better than chance; give --model "
-            "with one that reads their language (aisle pretrain makes one), or --pick random[/]",
+            "[yellow]the model cannot read most of these texts, so that its choice is little better than chance; give "
+            "--model with one that reads their language (aisle pretrain makes one), or --pick random[/]",
             highlight=False,
         )
 
