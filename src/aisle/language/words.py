@@ -42,7 +42,7 @@ def words_of(tokenizer: Any, texts: Sequence[str], max_tokens: int | None = None
 
 def _numbers(text: str, by_tokenizer: Sequence[int | None], spans: Sequence[tuple[int, int]]) -> list[int]:
     chinese = _chinese_words(text)
-    number_of: dict[tuple[str, int], int] = {}
+    number, last = -1, None
     found: list[int] = []
     for word, (start, end) in zip(by_tokenizer, spans, strict=True):
         if word is None:
@@ -52,7 +52,9 @@ def _numbers(text: str, by_tokenizer: Sequence[int | None], spans: Sequence[tupl
         start += len(piece) - len(piece.lstrip())  # some tokens begin with the blank before them
         is_chinese = start in chinese
         key = ("chinese", chinese[start]) if is_chinese else ("other", word)
-        found.append(number_of.setdefault(key, len(number_of)))
+        if key != last:
+            number, last = number + 1, key
+        found.append(number)
     return found
 
 

@@ -159,8 +159,8 @@ def test_a_shops_texts_teach_a_decoder_what_comes_next(tmp_path: Path) -> None:
     target = tmp_path / "adapted"
     target.mkdir()
     config = AdaptConfig(
-        objectives=("masked", "contrast"), least_pairs=10,
-        training={"trackers": [], "learning_rate": 5e-3, "max_steps": 60, "epochs": 20},
+        objectives=("masked",), least_pairs=10,
+        training={"trackers": [], "learning_rate": 5e-3, "max_steps": 60, "epochs": 60},
     )  # fmt: skip
 
     compared = adapt(folder, pairs, pairs, texts, config, work=tmp_path / "work", target=target)
@@ -168,7 +168,6 @@ def test_a_shops_texts_teach_a_decoder_what_comes_next(tmp_path: Path) -> None:
     assert len(compared.after.ndcg) == len(names)
     adapted = open_model_folder(str(target))
     assert (adapted.pooling, adapted.is_decoder) == ("last", True)
-    # the loss was about log 400 = 6; contrast afterwards spoils a little of what was learned
     before, after = (_loss(one.path, texts[:50]) for one in (folder, adapted))
     assert after < 0.6 * before
 
