@@ -68,7 +68,7 @@ def test_chance_is_seeded_and_ways_that_cannot_be_are_refused() -> None:
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     texts = [f"{thing}{word}" for thing in THINGS for word in (*GOOD, *BAD)] * 3
     texts += [f"这个{text}，{other}" for text in texts for other in GOOD + BAD]
-    shape = NewModelConfig(size="tiny", layers=1, width=32, heads=2, vocabulary=500)
+    shape = NewModelConfig(size="tiny", layers=1, width=32, heads=2, vocabulary=500, chinese="characters")
     return new_model(texts, shape, tmp_path_factory.mktemp("models") / "m")
 
 
