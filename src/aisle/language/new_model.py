@@ -73,8 +73,8 @@ class NewModelConfig(Config):
     words have vectors of their own and texts are about half as long; ``characters`` takes each alone, as BERT does, and
     needs fewer texts. A decoder always takes pieces."""
     beginning: Literal["neighbours", "random"] = "neighbours"
-    """Where tokens' vectors begin: ``neighbours`` near the tokens they are read with, counted in seconds; ``random``
-    anywhere."""
+    """Where an encoder's tokens begin: ``neighbours`` near the tokens they are read with, counted in seconds;
+    ``random`` anywhere. A decoder's begin at random: it was seen to learn more slowly from the others."""
     seed: int = Field(default=0, ge=0)
     """Of the random weights."""
 
@@ -125,7 +125,7 @@ def new_model(texts: Sequence[str], config: NewModelConfig, folder: Path) -> Mod
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = AutoModel.from_config(network)
-    if config.beginning == "neighbours":
+    if is_encoder and config.beginning == "neighbours":
         _begin_near_neighbours(model, tokenizer, texts, shape, config.seed)
     folder.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()

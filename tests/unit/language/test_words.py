@@ -21,7 +21,7 @@ from aisle.training.loop import train
 from tests.unit.language.made_up import chinese, english
 
 TEXTS = [*chinese(200), *english(200)]
-TOKENIZERS = {kind: learn_vocabulary(TEXTS, kind, 500) for kind in ("wordpiece", "bpe")}
+TOKENIZERS = {kind: learn_vocabulary(TEXTS, kind, 500) for kind in ("pieces", "wordpiece", "bpe")}
 
 
 def _grouped(text: str, kind: VocabularyKind = "wordpiece", max_tokens: int | None = None) -> list[list[str]]:
@@ -57,7 +57,7 @@ def test_bytes_of_one_chinese_word_are_one_word() -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.text(), st.sampled_from(["wordpiece", "bpe"]))
+@given(st.text() | st.text("a1红色雨伞 ,"), st.sampled_from(["pieces", "wordpiece", "bpe"]))
 def test_words_are_numbered_in_the_order_of_the_text(text: str, kind: VocabularyKind) -> None:
     read = words_of(TOKENIZERS[kind], [text])
 
