@@ -97,7 +97,8 @@ def ranked(
 ) -> list[str]:
     """The ``n`` texts to ask about, best first."""
     drawn = np.random.default_rng(seed).permutation(len(waiting))[:_MOST_RANKED]
-    some = [waiting[row] for row in sorted(drawn.tolist())]
+    kept: list[int] = sorted(drawn.tolist())
+    some = [waiting[row] for row in kept]
     if how == "random":
         return [some[row] for row in pick(how, n, vectors=_no_vectors(len(some)), seed=seed).tolist()]
     tuned = fine_tuned(shop, model)
@@ -148,7 +149,7 @@ def encoding_of(shop: str | None, model: str | None) -> EncoderConfig:
     """What places texts: the shop's encoder, adapted or not, a folder's, or the packaged one."""
     if shop is not None:
         with opened(shop) as open_shop:
-            return adapted_encoding(open_shop.settings.encoder, open_shop.teacher.artifacts)[0]
+            return adapted_encoding(open_shop.settings.encoder, open_shop.teacher.artifacts).config
     return EncoderConfig() if model is None else EncoderConfig(kind="transformers", model=model)
 
 

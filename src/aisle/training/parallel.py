@@ -8,6 +8,7 @@ that with Ray on several machines ``folder`` must be on a disk that all of them 
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 import os
 import socket
@@ -122,19 +123,20 @@ def _work(sent: Sent, rank: int, aside: Path) -> None:
 
 
 def _through_torch(sent: Sent, n: int, aside: Path) -> None:
-    from torch import multiprocessing
+    from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     threads = max(1, torch.get_num_threads() // n)
-    processes = multiprocessing.start_processes(
+    processes = start_processes(
         _in_process, (sent, n, port, threads, aside), nprocs=n, join=False, start_method="spawn"
     )
+    assert processes is not None  # as it is not joined yet
     try:
         while not processes.join(timeout=_LOOK_SECONDS):
             pass
-    except (multiprocessing.ProcessRaisedException, multiprocessing.ProcessExitedException) as error:
+    except (ProcessRaisedException, ProcessExitedException) as error:
         raise _failure(aside, error) from error
 
 
@@ -146,10 +148,7 @@ def _in_process(rank: int, sent: Sent, n: int, port: int, threads: int, aside: P
 
 
 def _through_ray(sent: Sent, n: int, aside: Path) -> None:
-    ray = _ray()
-    from ray import train as ray_train
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    ray, ray_train, on_torch = _ray()
 
     def work(given: dict[str, Any]) -> None:
         _work(given["sent"], ray_train.get_context().get_world_rank(), Path(given["aside"]))
@@ -157,13 +156,13 @@ def _through_ray(sent: Sent, n: int, aside: Path) -> None:
     was_running = ray.is_initialized()
     if not was_running:
         n_cpus = max(os.cpu_count() or 1, n + 1)  # of which Ray's own part takes one
-        ray.init(num_cpus=n_cpus, include_dashboard=False, log_to_driver=True)
+        ray.init(num_cpus=n_cpus, include_dashboard=False, log_to_driver=False)
     try:
-        trainer = TorchTrainer(
+        trainer = on_torch.TorchTrainer(
             work,
             train_loop_config={"sent": sent, "aside": str(aside.resolve())},
-            scaling_config=ScalingConfig(num_workers=n, use_gpu=torch.cuda.is_available()),
-            run_config=RunConfig(name="aisle", storage_path=str(aside.resolve())),
+            scaling_config=ray_train.ScalingConfig(num_workers=n, use_gpu=torch.cuda.is_available()),
+            run_config=ray_train.RunConfig(name="aisle", storage_path=str(aside.resolve())),
         )
         trainer.fit()
     except Exception as error:  # Ray wraps whatever a worker raised in its own errors
@@ -173,14 +172,14 @@ def _through_ray(sent: Sent, n: int, aside: Path) -> None:
             ray.shutdown()
 
 
-def _ray() -> Any:
+def _ray() -> tuple[Any, Any, Any]:
+    """The modules of Ray, which is an extra."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
-        import ray.train
+        ray, train, torch_part = (importlib.import_module(name) for name in ("ray", "ray.train", "ray.train.torch"))
     except ImportError as error:
         raise ConfigError('through = "ray" needs `pip install "aisle[ray]"`', setting="through") from error
-    return ray
+    return ray, train, torch_part
 
 
 _THROUGH: dict[str, Callable[[Sent, int, Path], None]] = {"torch": _through_torch, "ray": _through_ray}

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from aisle.cli import app
 from aisle.cli.labelling import shown
+from aisle.folder import init
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.finetuning import finetune
 from aisle.language.labelled_texts import LabelledTexts
@@ -52,6 +53,15 @@ def test_it_asks_saves_and_goes_on_where_it_was(file: Path) -> None:
     told, _ = label(file, "", "--pick", "random")
     assert told.exit_code == 2
     assert "all its texts are labelled already" in " ".join(told.output.split())
+
+
+def test_a_shops_encoder_tells_texts_apart(file: Path) -> None:
+    init(file.parent / "shop")
+
+    told, out = label(file, "1\nq\n", "--shop", str(file.parent / "shop"))
+
+    assert told.exit_code == 0, told.output
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_a_fine_tuned_model_asks_first_what_it_is_unsure_of(file: Path) -> None:
