@@ -72,6 +72,7 @@ def judged_pairs(judged: Judgments, titles: Mapping[str, str]) -> TextPairs:
         right,
         {one: rows for one, rows in wrong.items() if len(rows)},
         np.array([gain for *_, gain in pairs]),
+        np.ones(len(queries), dtype=np.bool_),
     )
 
 

@@ -82,6 +82,7 @@ class ShopPairs:
             [everything[row] for row in used.tolist()],
             left.to_numpy().astype(np.int64),
             np.searchsorted(used, rows["right"].to_numpy()).astype(np.int64),
+            is_query=lefts.is_in(rows.filter(pl.col("kind") == QUERY)["left"].implode()).to_numpy(),
         )
 
 

@@ -24,8 +24,11 @@ _PART_END = ". "
 
 
 class PieceConfig(Config):
-    """Settings of what ``piece`` leaves of a text."""
+    """Settings of what is left of a text that it is to be found by."""
 
+    like_queries: bool = True
+    """Whether pieces take after the queries that the shop knows, where it knows 200 that were answered: as many words,
+    and words that people type. Elsewhere, and if false, the settings below make them."""
     fewest_words: int = Field(default=1, ge=1)
     """Words of a piece at least."""
     most_words: int = Field(default=4, ge=1)
