@@ -25,7 +25,7 @@ from aisle.language.model_folder import ModelFolder
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
-from aisle.language.typed_words import TypedWords
+from aisle.language.typed_words import TypedWords, holding
 from aisle.language.views import piece_of, view_of
 from aisle.language.word_learning import words_objective
 from aisle.training.loop import Evaluate, Objective, train
@@ -195,7 +195,8 @@ class _Material:
         if self.config.pieces.like_queries:
             typed = TypedWords.of(self.pairs)
         piece = piece_of(self.config.pieces) if typed is None else typed.piece
-        return Contrast("find items by their words", of_texts, self.tokenizer, contrast, left_view=piece)
+        told = "find items by their words"
+        return Contrast(told, of_texts, self.tokenizer, contrast, left_view=piece, belongs=holding)
 
     def _contrast(self, tower: TextTower, progress: Progress) -> Objective:
         pairs, config = self.pairs, self.config.contrast

@@ -7,7 +7,7 @@ those that are known to belong to the same left text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from aisle.language.views import View
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
+Belongs = Callable[[Sequence[str], Sequence[str]], NDArray[np.bool_]]
 
 
 class Contrast:
@@ -40,11 +41,16 @@ class Contrast:
         *,
         left_view: View | None = None,
         right_view: View | None = None,
+        belongs: Belongs | None = None,
     ) -> None:
-        """Learn ``pairs``; views change a text at random each time it is read."""
+        """Learn ``pairs``; views change a text at random each time it is read.
+
+        ``belongs`` (lefts, rights) -> (b, m) tells of texts as they are read which ones belong together besides.
+        """
         self.name = name
         self._pairs, self._tokenizer, self._config = pairs, tokenizer, config
         self._views = {"left": left_view, "right": right_view}
+        self._also_belongs = belongs
         self._weight = np.ones(len(pairs)) if pairs.weight is None else pairs.weight
         lengths = [np.array([len(ids) for ids in self._token_ids(side)] or [0]) for side in (pairs.lefts, pairs.rights)]
         self._lengths = (lengths[0][pairs.left] + lengths[1][pairs.right]).astype(np.int64)
@@ -68,11 +74,8 @@ class Contrast:
         belongs = np.zeros((len(left), len(candidates)), dtype=np.bool_)
         for at, one in enumerate(left):
             belongs[at] = np.isin(candidates, self._by_left[self._starts[one] : self._starts[one + 1]])
-        belongs[np.arange(len(left)), np.arange(len(left))] = False
-        batch: Batch = {
-            "no_negative": torch.from_numpy(belongs),
-            "weight": torch.from_numpy(self._weight[rows].astype(np.float32)),
-        }
+        batch: Batch = {"weight": torch.from_numpy(self._weight[rows].astype(np.float32))}
+        read: list[list[str]] = []
         sides: list[tuple[str, Sequence[str], Int64Array]] = [
             ("left", self._pairs.lefts, left),
             ("right", self._pairs.rights, candidates),
@@ -84,7 +87,11 @@ class Contrast:
                 texts = [view(text, rng) for text in texts]
             tokens, mask = padded(self._token_ids(texts))
             batch |= {f"{side}_ids": torch.from_numpy(tokens), f"{side}_mask": torch.from_numpy(mask)}
-        return batch
+            read.append(texts)
+        if self._also_belongs is not None:
+            belongs |= self._also_belongs(*read)
+        belongs[np.arange(len(left)), np.arange(len(left))] = False
+        return {**batch, "no_negative": torch.from_numpy(belongs)}
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Mean over pairs, by weight, of minus the log-probability of the right text among all of the batch."""

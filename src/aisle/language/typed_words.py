@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -57,7 +57,8 @@ class TypedWords:
             return None
         there, typed = Counter[str](), Counter[str]()
         of_text: dict[int, set[str]] = {}
-        for left, right in zip(pairs.left.tolist(), pairs.right.tolist(), strict=True):
+        both: list[tuple[int, int]] = list(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
+        for left, right in both:
             if left not in words:
                 continue
             if right not in of_text:
@@ -80,6 +81,12 @@ class TypedWords:
         likely = np.log([self.chances.get(bare(word), self.usual) for word in words])
         chosen = np.argsort(-(likely + rng.gumbel(size=len(words))), kind="stable")[:n]
         return "".join(words[at] for at in np.sort(chosen).tolist()).strip().lower()
+
+
+def holding(pieces: Sequence[str], texts: Sequence[str]) -> NDArray[np.bool_]:
+    """(n_pieces, n_texts) which texts hold every word of which piece, so that each of them is an answer to it."""
+    words, held = ([set(bare_words(one)) for one in side] for side in (pieces, texts))
+    return np.array([[own <= other for other in held] for own in words], dtype=np.bool_).reshape(len(words), len(held))
 
 
 def bare(word: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aisle.language.contrast_pairs import TextPairs
-from aisle.language.typed_words import LEAST_QUERIES, TypedWords, bare, same_word
+from aisle.language.typed_words import LEAST_QUERIES, TypedWords, bare, holding, same_word
 
 KINDS = ("door", "drill", "sink", "fan")
 
@@ -69,3 +69,13 @@ def test_forms_of_a_word_are_told_from_other_words() -> None:
     assert not same_word("12", "123")
     assert not same_word("in", "inch")
     assert bare("(Doors,") == "doors"
+
+
+def test_texts_that_hold_all_words_of_a_piece_answer_it() -> None:
+    found = holding(["white door", "door", "睡衣"], ["White Door, 30 in.", "Doors", "Door. White", "冬季睡衣"])
+    assert found.tolist() == [
+        [True, False, True, False],
+        [True, False, True, False],
+        [False, False, False, True],
+    ]
+    assert holding([], ["a"]).shape == (0, 1)
