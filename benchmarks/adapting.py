@@ -110,9 +110,10 @@ class Search:
 def best_rows(asked: Float32Array, found: Float32Array, depth: int) -> list[Int64Array]:
     """Rows of ``found`` nearest to each of ``asked``, best first, ties by row."""
     lists: list[Int64Array] = []
+    depth = min(depth, len(found))
     for start in range(0, len(asked), 64):
         cosines = asked[start : start + 64] @ found.T  # (64, n)
-        near = np.argpartition(-cosines, depth, axis=1)[:, :depth]
+        near = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
         for row, columns in enumerate(near):
             lists.append(columns[np.lexsort((columns, -cosines[row, columns]))])
     return lists
