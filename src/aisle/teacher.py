@@ -126,7 +126,7 @@ class Teacher:
             )
         work = self.folder.models / f".finetuning-{name}"
         return finetune.finetune(
-            name, tables, tasks, config, model or encoder.model, self.artifacts, work, start_from, self.progress
+            name, tables, tasks, config, model, encoder.model, self.artifacts, work, start_from, self.progress
         )
 
     def text_model(self, name: str) -> TextModel:

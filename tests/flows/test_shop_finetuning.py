@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,15 +102,19 @@ def test_a_table_becomes_a_model_that_is_asked_and_begun_from(shop, table, tmp_p
 
     assert told["version"] == "000001"
     assert told["yes"] == {"kitchen": "kitchen"}
+    assert told["rows"] == {"kitchen": {"desk": 24, "kitchen": 24}}
     assert told["metrics"]["kitchen/accuracy"] >= 0.8
     assert told["metrics"]["n_learned"] + told["metrics"]["n_checked"] == 48
     said = json.loads(ran("classify", shop, "uses", "--say", "grey pan", "--json"))
     assert said["text"] == "grey pan"
-    assert said["kitchen"]["kitchen"] > 0.5
-    assert sum(said["kitchen"].values()) == pytest.approx(1.0, abs=2e-4)
+    assert said["labels"]["kitchen"]["kitchen"] > 0.5
+    assert sum(said["labels"]["kitchen"].values()) == pytest.approx(1.0, abs=2e-4)
     lines = ran("classify", shop, "uses", str(table)).splitlines()
     assert len(lines) == 48
     assert lines[0].startswith("red kettle\tkitchen: kitchen ")
+    assert ran("classify", shop, "uses", "--say", "red\nkettle", "--csv").startswith(
+        'text,kitchen,kitchen_probability\n"red\nkettle",kitchen,0.'
+    )
 
     begun = ("finetune", shop, "more", *task, "--start-from", "uses", "--trained", "heads")
     assert "'kitchen' means yes, 'desk' no" in ran(*begun)
@@ -128,14 +136,17 @@ def test_what_learns_is_an_option(shop, table, trained) -> None:
     )
 
     assert json.loads(told)["metrics"]["n_trained_parameters"] < 15_000
-    assert "kitchen" in json.loads(ran("classify", shop, "uses", "--say", "grey pan", "--json"))["use"]
+    assert "kitchen" in json.loads(ran("classify", shop, "uses", "--say", "grey pan", "--json"))["labels"]["use"]
 
 
 def test_clicks_of_the_shops_own_lists_are_learned(shop) -> None:
     told = json.loads(ran("finetune", shop, "clicks", "--task", "click", "--json"))
 
     assert 0.0 <= told["metrics"]["click/auc"] <= 1.0
-    assert set(json.loads(ran("classify", shop, "clicks", "--say", "a mug", "--json"))["click"]) == {"no", "yes"}
+    assert set(json.loads(ran("classify", shop, "clicks", "--say", "a mug", "--json"))["labels"]["click"]) == {
+        "no",
+        "yes",
+    }
 
 
 def test_rows_of_lists_know_what_was_before_them_only(made) -> None:
@@ -183,6 +194,58 @@ def test_what_cannot_be_is_said_before_anything_is_learned(shop, table) -> None:
     assert "needs --table; without one there are click, conversion" in refused("finetune", shop, "uses", *task)
     assert "no model 'uses' was fine-tuned in this shop" in refused("classify", shop, "uses", "--say", "x")
     assert "give either FILE or --say" in refused("classify", shop, "uses")
+
+
+def test_options_that_would_change_nothing_are_refused(shop, table) -> None:
+    task = ("--table", str(table), "--task", "use=classes:use")
+    ran("finetune", shop, "uses", *task, "--trained", "heads")
+
+    said = refused("finetune", shop, "more", *task, "--start-from", "uses", "--model", "thin")
+    assert "--start-from uses is a fine-tuned model" in said
+    assert "--model thin would change nothing" in said
+    assert "--text 'title' names a column of --table" in refused(
+        "finetune", shop, "c", "--task", "click", "--text", "title"
+    )
+    assert "--second 'q' names a column of --table" in refused(
+        "finetune", shop, "c", "--task", "click", "--second", "q"
+    )
+    twice = refused("finetune", shop, "c", "--task", "click", "--task", "click")
+    assert "2 tasks are named 'click': --task click and --task click" in twice
+    asked = ("classify", shop, "uses")
+    assert "--text 'title' names a column of FILE" in refused(*asked, "--say", "a pan", "--text", "title")
+    assert "--second 'q' names a column of FILE" in refused(*asked, "--say", "a pan", "--second", "q")
+    assert "--csv and --json are two ways" in refused(*asked, "--say", "a pan", "--csv", "--json")
+    assert "no UTF-8" in refused(*asked, "--say", "a \udcff pan")
+    tune = ("tune", shop, "adapt", "--vary", "seed=1|2", "--table", str(table), "--text", "t")
+    assert "--table, --text are of finetune" in refused(*tune)
+    with Shop.open(shop) as opened:
+        assert [one.version for one in opened.teacher.artifacts.versions("text.more")] == []
+
+
+def test_a_model_is_taught_by_one_process_at_a_time(shop, table) -> None:
+    asked = ("finetune", shop, "uses", "--table", str(table), "--task", "use=classes:use", "--trained", "heads")
+    work = Path(shop) / "models" / ".finetuning-uses"
+    work.mkdir(parents=True)
+    held = os.open(work, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    result = CliRunner().invoke(app, list(asked))
+    assert result.exit_code == 4
+    assert "another process teaches 'uses' now" in " ".join(result.output.split())
+    os.close(held)
+
+    ran(*asked)
+    assert not work.exists()
+
+
+def test_a_full_disk_behind_the_output_is_told(shop, table) -> None:
+    ran("finetune", shop, "uses", "--table", str(table), "--task", "use=classes:use", "--trained", "heads")
+    command = [sys.executable, "-m", "aisle", "classify", shop, "uses", "--say", "grey pan", "--json"]
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert told.returncode == 4, told.stderr
+    assert "the output cannot be written: No space left on device" in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 def test_a_shop_without_lists_says_what_to_do(untrained) -> None:

@@ -6,13 +6,16 @@ learned from.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aisle.contracts import ArtifactStore, Manifest, Progress
-from aisle.errors import ConfigError, NotReadyError
+from aisle.errors import ConfigError, NotReadyError, UnavailableError
 from aisle.flows.train import plain
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
@@ -29,6 +32,7 @@ def finetune(
     tasks: Sequence[TaskConfig],
     config: FinetuneConfig,
     model: str | None,
+    encoder: str | None,
     artifacts: ArtifactStore,
     work: Path,
     start_from: str | None,
@@ -41,7 +45,8 @@ def finetune(
         tables: what people labelled.
         tasks: what to tell.
         config: how.
-        model: a folder or name; None for the packaged one.
+        model: a folder or name; None for ``encoder``.
+        encoder: what the shop's encoder is; None for the packaged one.
         artifacts: where versions are kept.
         work: for checkpoints of a run that is killed.
         start_from: another fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``; or a
@@ -53,34 +58,58 @@ def finetune(
         DataError: names the table and row, and what is allowed.
     """
     from aisle.language.finetuning import finetune as finetune_model  # brings torch
+    from aisle.language.text_model import is_text_model
 
     check_name(name)
-    target = work / "model"
-    shutil.rmtree(target, ignore_errors=True)
     earlier = None if start_from is None else _folder_of(start_from, artifacts)
-    found = finetune_model(
-        open_model_folder(model),
-        tables,
-        tasks,
-        config,
-        work=work,
-        target=target,
-        start_from=earlier,
-        progress=progress,
-    )
-    counted = {
-        "n_learned": float(found.n_learned),
-        "n_checked": float(found.n_checked),
-        "n_trained_parameters": float(found.n_trained_parameters),
-        "seconds": found.trained.seconds,
+    if model is not None and earlier is not None and is_text_model(earlier):
+        raise ConfigError(
+            f"--start-from {start_from} is a fine-tuned model and brings its own language model, so that --model "
+            f"{model} would change nothing; leave out either",
+            setting="start_from",
+        )
+    begun = open_model_folder(model or encoder)
+    kept = {
+        "model": model or encoder,
+        "start_from": start_from,
+        **plain(config),
+        "tasks": [plain(one) for one in tasks],
     }
-    kept = {"model": model, "start_from": start_from, **plain(config), "tasks": [plain(task) for task in tasks]}
     named = _PREFIX + name
-    metrics = {**found.metrics, **counted}
-    with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
-        shutil.copytree(target, draft.folder, dirs_exist_ok=True)
-    shutil.rmtree(work)
+    with _alone(work, name) as target:
+        found = finetune_model(
+            begun, tables, tasks, config, work=work, target=target, start_from=earlier, progress=progress
+        )
+        counted = {
+            "n_learned": float(found.n_learned),
+            "n_checked": float(found.n_checked),
+            "n_trained_parameters": float(found.n_trained_parameters),
+            "seconds": found.trained.seconds,
+        }
+        metrics = {**found.metrics, **counted}
+        with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
+            shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+        shutil.rmtree(work)
     return artifacts.promote(named, draft.version)
+
+
+@contextmanager
+def _alone(work: Path, name: str) -> Iterator[Path]:
+    """An empty place for the model in ``work``, which nobody else teaches in meanwhile."""
+    work.mkdir(parents=True, exist_ok=True)
+    held = os.open(work, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            what = f"another process teaches {name!r} now; wait for it, stop it, or take another name"
+            raise UnavailableError(what) from error
+        shutil.rmtree(work / "model", ignore_errors=True)
+        yield work / "model"
+    finally:
+        os.close(held)
+        with suppress(OSError):
+            work.rmdir()  # nothing to go on from
 
 
 def check_name(name: str) -> None:

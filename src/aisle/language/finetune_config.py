@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -15,6 +16,8 @@ from aisle.training.config import TrainingConfig
 Kind = Literal["binary", "classes", "tags"]
 Metric = Literal["accuracy", "macro_f1", "auc", "log_loss"]
 Size = Literal["tiny", "small", "large"]
+TASK_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+"""What a task may be called."""
 
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
     "tiny": {"epochs": 3, "max_steps": 60, "batch_size": 16},
@@ -31,7 +34,7 @@ _ADAPTER: Mapping[str, Any] = {"learning_rate": 1e-3}
 class TaskConfig(Config):
     """One thing to tell of a text."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    name: str = Field(pattern=f"^{TASK_NAME.pattern}$")
     """Names the task in data, answers and metrics."""
     kind: Kind
     """``binary``: no or yes; ``classes``: exactly one of the labels; ``tags``: any number of them, also none."""
