@@ -222,6 +222,53 @@ def test_options_that_would_change_nothing_are_refused(shop, table) -> None:
         assert [one.version for one in opened.teacher.artifacts.versions("text.more")] == []
 
 
+def test_a_model_labels_for_itself_and_what_it_took_is_recorded(shop, table, tmp_path) -> None:
+    rows = pl.read_csv(table)
+    few = tmp_path / "few.csv"
+    rows.sample(30, seed=0, shuffle=True).write_csv(few)
+    asked = ("--table", str(few), "--task", "use=classes:use", "--unlabelled", str(table), "--confident-above", "0.6")
+
+    told = json.loads(ran("finetune", shop, "uses", *asked, "--rounds", "3", "--json"))["metrics"]
+
+    n_kept = int(told["self_training/rounds_kept"])
+    losses = [told[f"self_training/round_{n}/log_loss"] for n in range(n_kept + 1)]
+    assert n_kept >= 1
+    assert losses == sorted(losses, reverse=True)
+    assert told["log_loss"] == losses[-1]
+    first = {what: [told[f"self_training/round_1/{what}/{label}"] for label in WORDS] for what in ("sure", "taken")}
+    assert sum(first["sure"]) <= 18  # the other 30 have people's labels
+    assert 0 < first["taken"][0] == first["taken"][1] <= 4  # at most half of the texts
+    assert told["n_checked"] + told["n_learned"] == 30 + sum(
+        told[f"self_training/round_{n_kept}/taken/{label}"] for label in WORDS
+    )
+    with Shop.open(shop) as opened:
+        manifest = opened.teacher.artifacts.versions("text.uses")[0]
+        assert manifest.metrics == told
+        assert manifest.config["self_training"] == {"rounds": 3, "least_sure": 0.6, "most_share": 0.5}
+        assert manifest.config["unlabelled"] == [str(table)]
+        assert not list(opened.folder.models.glob(".finetuning-*"))
+
+    shown = ran("finetune", shop, "uses", *asked)
+    assert "self-training" in shown
+    assert "kitchen 4" in " ".join(shown.split())
+
+
+def test_what_is_without_labels_goes_with_one_task_of_a_table(shop, table) -> None:
+    asked = ("finetune", shop, "uses", "--table", str(table))
+    more = ("--unlabelled", str(table))
+    task = ("--task", "use=classes:use")
+    assert "--rounds 2 says how --unlabelled is read" in refused(*asked, *task, "--rounds", "2")
+    said = refused(*asked, *task, "--confident-above", "0.8")
+    assert "--confident-above 0.8 says how --unlabelled is read" in said
+    assert "above 0.5 and below 1" in refused(*asked, *task, *more, "--confident-above", "1")
+    assert "has tags" in refused(*asked, "--task", "use=tags:use", *more)
+    assert "takes one task, not use, other" in refused(*asked, *task, "--task", "other=classes:use", *more)
+    assert "--unlabelled goes with --table" in refused("finetune", shop, "uses", "--task", "click", *more)
+    assert "there are no texts without a label" in refused(*asked, *task, *more)
+    assert "unknown column" in refused(*asked, *task, *more, "--second", "query")
+    assert not list((Path(shop) / "models").glob(".finetuning-*"))
+
+
 def test_a_model_is_taught_by_one_process_at_a_time(shop, table) -> None:
     asked = ("finetune", shop, "uses", "--table", str(table), "--task", "use=classes:use", "--trained", "heads")
     work = Path(shop) / "models" / ".finetuning-uses"

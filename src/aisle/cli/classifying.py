@@ -24,6 +24,7 @@ from aisle.cli.screen import (
     tell,
     told_errors,
 )
+from aisle.cli.self_taught import SELF_TRAINING, self_training_of, show_rounds, unlabelled_in
 from aisle.errors import ConfigError
 from aisle.flows.click_texts import CLICK, CONVERSION
 from aisle.flows.tune import over
@@ -78,6 +79,25 @@ def finetune(
         str | None,
         typer.Option("--start-from", help="A fine-tuned model of this shop, a folder of one, or of an adapter."),
     ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--unlabelled",
+            help="Texts without labels: the model labels those it is sure of and learns from them too, if that is "
+            "better on texts it has not seen; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    confident_above: Annotated[
+        float | None,
+        typer.Option(
+            "--confident-above", help="With --unlabelled: probability from which on it is sure. Default: 0.9."
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", help="With --unlabelled: how often it labels, at most. Default: 1.", min=1, max=10),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Teach a model labels of texts: opinion, intent, topic, tags, clicks; several at once.
@@ -88,11 +108,14 @@ def finetune(
     Example: aisle finetune myshop opinion --table reviews.csv --text review --task opinion=binary:liked
     Example: aisle finetune myshop clicks --task click --task conversion
     Example: aisle finetune myshop other --table more.csv --task topic=classes:topic --start-from opinion
+    Example: aisle finetune myshop opinion --table few.csv --task opinion=binary:liked --unlabelled reviews.csv
     """
     with told_errors():
         if not table:
             refuse_columns(text, second, "of --table; without --table the shop's own lists are learned from")
             check_names(task, task)
+        how = self_training_of(bool(table), unlabelled, confident_above, rounds)
+        more = unlabelled_in(unlabelled or (), TEXT if text is None else text, second)
     with opened(shop) as open_shop:
         if table:
             tables, tasks = read_labelled(table, TEXT if text is None else text, second, task, tell)
@@ -102,20 +125,25 @@ def finetune(
             wanted = {one.name for one in tasks}
             tables = [replace(one, labels={k: v for k, v in one.labels.items() if k in wanted}) for one in tables]
         config = FinetuneConfig.parse(over(open_shop.settings.finetune, changed(trained, size)), "finetune")
-        manifest = open_shop.teacher.finetune(name, tables, tasks, config, model=model, start_from=start_from)
+        manifest = open_shop.teacher.finetune(
+            name, tables, tasks, config, model=model, start_from=start_from, unlabelled=more, self_training=how
+        )
     n_rows = counted(tables, tasks)
     if json:
         yes = {one.name: one.labels[1] for one in tasks if one.kind == "binary"}
         about = {"name": name, "version": manifest.version, "yes": yes, "rows": n_rows}
         print_json({**about, "metrics": dict(manifest.metrics)})
         return
-    lines = [(one, f"{value:,.4g}") for one, value in sorted(manifest.metrics.items())]
+    shown = {one: value for one, value in manifest.metrics.items() if not one.startswith(SELF_TRAINING)}
+    lines = [(one, f"{value:,.4g}") for one, value in sorted(shown.items())]
     out.print(rows(("on what it had not seen", ""), lines, f"{name} {manifest.version}"))
     for one in tasks:
         labels = ", ".join(f"{label!r} {n:,}" for label, n in n_rows[one.name].items())
         out.print(escape(f"{one.name}, rows by label: {labels}"), highlight=False)
         if one.kind == "binary":
             out.print(escape(f"{one.name}: {one.labels[1]!r} means yes, {one.labels[0]!r} no"), highlight=False)
+    if more:
+        show_rounds(manifest.metrics, tasks[0])
     out.print(f"next: [bold]aisle classify {escape(shop)} {escape(name)} FILE[/]", highlight=False)
 
 

@@ -20,6 +20,7 @@ from aisle.flows.train import plain
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
+from aisle.language.self_training_config import SelfTrainingConfig
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = "text."
@@ -37,6 +38,8 @@ def finetune(
     work: Path,
     start_from: str | None,
     progress: Progress,
+    unlabelled: Sequence[LabelledTexts],
+    self_training: SelfTrainingConfig,
 ) -> Manifest:
     """Teach a language model labels and let the new version answer.
 
@@ -52,12 +55,16 @@ def finetune(
         start_from: another fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``; or a
             folder of an adapter that was trained on ``model``.
         progress: hears of each part.
+        unlabelled: tables of texts that the model labels for itself where it is sure, and learns from too if that is
+            better; with them there is one task, where exactly one label is right.
+        self_training: how it does that.
 
     Raises:
         ConfigError: a setting or name is wrong.
         DataError: names the table and row, and what is allowed.
     """
     from aisle.language.finetuning import finetune as finetune_model  # brings torch
+    from aisle.language.self_training import self_train
     from aisle.language.text_model import is_text_model
 
     check_name(name)
@@ -76,17 +83,28 @@ def finetune(
         "tasks": [plain(one) for one in tasks],
     }
     named = _PREFIX + name
+    if unlabelled:
+        kept |= {"self_training": plain(self_training), "unlabelled": [one.source for one in unlabelled]}
+        if len(tasks) != 1:
+            raise ConfigError(
+                f"self-training takes one task, not {', '.join(one.name for one in tasks) or 'none'}; teach them one "
+                "by one, or leave out what is unlabelled",
+                setting="unlabelled",
+            )
     with _alone(work, name) as target:
-        found = finetune_model(
-            begun, tables, tasks, config, work=work, target=target, start_from=earlier, progress=progress
-        )
-        counted = {
+        where = {"work": work, "target": target, "start_from": earlier, "progress": progress}
+        if not unlabelled:
+            found = finetune_model(begun, tables, tasks, config, **where)
+            metrics = dict(found.metrics)
+        else:
+            told = self_train(begun, tables, unlabelled, tasks[0], config, self_training, **where)
+            found, metrics = told.kept, told.metrics()
+        metrics |= {
             "n_learned": float(found.n_learned),
             "n_checked": float(found.n_checked),
             "n_trained_parameters": float(found.n_trained_parameters),
             "seconds": found.trained.seconds,
         }
-        metrics = {**found.metrics, **counted}
         with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
             shutil.copytree(target, draft.folder, dirs_exist_ok=True)
         shutil.rmtree(work)
