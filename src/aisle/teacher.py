@@ -155,7 +155,7 @@ class Teacher:
         """
         from aisle.language.text_model import TextModel  # brings torch
 
-        return TextModel.load(finetune.folder_of(name, self.artifacts))
+        return TextModel.load(finetune.current(name, self.artifacts)[0])
 
     def lists(self, most_rows: int = 50_000) -> LabelledTexts:
         """Clicks and purchases in the shop's latest lists, for the tasks ``CLICK`` and ``CONVERSION``.

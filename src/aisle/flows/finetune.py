@@ -148,25 +148,35 @@ def is_kept(version_name: str, artifacts: ArtifactStore) -> bool:
     return version_name.startswith(_PREFIX) and bool(artifacts.versions(version_name))
 
 
-def folder_of(name: str, artifacts: ArtifactStore) -> Path:
-    """Where the model ``name`` lies that answers.
+def kept_as(name: str) -> str:
+    """What the versions of the fine-tuned model ``name`` are kept under."""
+    return _PREFIX + name
+
+
+def names_kept(artifacts: ArtifactStore) -> list[str]:
+    """The fine-tuned models that answer, in alphabetical order."""
+    return [name.removeprefix(_PREFIX) for name in artifacts.names() if name.startswith(_PREFIX)]
+
+
+def current(name: str, artifacts: ArtifactStore) -> tuple[Path, Manifest]:
+    """Where the model ``name`` lies that answers, and what is known of it.
 
     Raises:
         NotReadyError: there is none.
         CorruptError: it is damaged.
     """
-    found = artifacts.current(_PREFIX + name)
+    found = artifacts.current(kept_as(name))
     if found is None:
         raise NotReadyError(
             f"no model {name!r} was fine-tuned in this shop; run `aisle finetune SHOP {name} --table FILE ...`",
             command="aisle finetune",
         )
-    return found[0]
+    return found
 
 
 def _folder_of(start_from: str, artifacts: ArtifactStore) -> Path:
     try:
-        return folder_of(start_from, artifacts)
+        return current(start_from, artifacts)[0]
     except NotReadyError as error:
         if Path(start_from).is_dir():
             return Path(start_from)

@@ -74,6 +74,9 @@ class FinetuneConfig(Config):
     heads learn, in seconds; less exact, and all there is time for on a small machine."""
     adapter: AdapterConfig = AdapterConfig()
     """Whether ``all`` means every weight or a small adapter; see ``adapter_config.AdapterConfig``."""
+    keeps_adapter: bool = False
+    """Whether a LoRA adapter stays beside the language model in place of becoming part of it, so that models which
+    began from the same one share it in memory where they are served. Each text then takes somewhat longer."""
     heads_first: bool = True
     """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
     it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""

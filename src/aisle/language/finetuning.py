@@ -130,7 +130,8 @@ def finetune(
         for task in tasks
     }
     about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
-    write_text_model(classifier, begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
+    begun_from = (begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
+    write_text_model(classifier, *begun_from, is_apart=config.keeps_adapter)
     metrics = _measured(logits, checked.truth, tasks, temperatures)
     return Finetuned(trained, metrics, temperatures, len(learned), len(checked), n_trained)
 
