@@ -169,6 +169,19 @@ class Client:
         query = wire.SuggestQuery(prefix=prefix, size=size, language=language)
         return list(self._get("/v1/suggest", wire.Suggestions, query).suggestions)
 
+    # Labelling texts.
+
+    def classifiers(self) -> list[wire.TextClassifier]:
+        """The fine-tuned models that can be asked."""
+        return list(self._get("/v1/classifiers", wire.TextClassifiers).classifiers)
+
+    def classify(
+        self, name: str, texts: Sequence[str], *, second: Sequence[str | None] | None = None
+    ) -> wire.Classified:
+        """What the model ``name`` says of each text; ``second`` is what each is looked at together with."""
+        ask = wire.ClassifyAsk(texts=tuple(texts), second=None if second is None else tuple(second))
+        return self._post(f"/v1/classify/{_quoted(name)}", ask, wire.Classified)
+
     # Filling.
 
     def add_events(self, events: Iterable[wire.Event]) -> wire.Written:

@@ -580,3 +580,7 @@ class ArtifactStore(Protocol):
     def versions(self, name: str) -> list[Manifest]:
         """All versions, oldest first."""
         ...
+
+    def names(self) -> list[str]:
+        """The models that have a current version, in alphabetical order; cheap, nothing is checked."""
+        ...

@@ -32,6 +32,7 @@ from aisle.evaluation import Report
 from aisle.flows import finetune, recommend, search, train
 from aisle.flows.adapt import ENCODER
 from aisle.flows.asks import Ask, all_answered, pages
+from aisle.flows.classify import Classifiers
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.explain import explain
@@ -104,6 +105,8 @@ class Shop:
         self.records = SqlRecords.open(folder.database)
         self.outbox = SlateOutbox(self.records, clock, kept_days=self.settings.shop.slates_kept_days)
         """Lists on their way into the records."""
+        self.classifiers = Classifiers(self.ranker.artifacts)
+        """The fine-tuned models, asked by name; see ``teacher.finetune``."""
         own = self.folder, self.settings, self.specs, self.ranker, self.records, self.outbox
         self._live = LiveShop(Belongings(*own, clock, progress, self.meter))
 

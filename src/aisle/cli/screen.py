@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -138,6 +138,30 @@ def print_json(value: Any) -> None:
 def print_line(text: str) -> None:
     """Text as it is, for programs to read."""
     sys.stdout.write(text + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines as they are, all of them written when this returns.
+
+    Raises:
+        UnavailableError: the disk is full, or the like; a reader who has gone away ends the command quietly.
+    """
+    try:
+        for line in lines:
+            print_line(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # what waits to be written cannot be, and would be told again at the exit
+        raise UnavailableError(
+            f"the output cannot be written: {error.strerror}; what stands there is cut off"
+        ) from error
+
+
+def tell(text: str) -> None:
+    """Something to know, on standard error."""
+    err.print(f"[yellow]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
 def rows(headings: Sequence[str], lines: Sequence[Sequence[str]], title: str) -> Table:

@@ -11,9 +11,10 @@ import orjson
 import typer
 from rich.markup import escape
 
-from aisle.cli.labelled import read_labelled
-from aisle.cli.screen import JsonOption, ShopArgument, opened, out, print_json, rows
+from aisle.cli.labelled import TEXT, read_labelled
+from aisle.cli.screen import JsonOption, ShopArgument, opened, out, print_json, rows, tell
 from aisle.contracts import Manifest
+from aisle.errors import ConfigError
 from aisle.flows.adapt import IS_BETTER
 from aisle.flows.compress import IS_GOOD_ENOUGH
 from aisle.language.adapt_config import AdaptConfig
@@ -151,7 +152,7 @@ def tune(
     ],
     trials: Annotated[int, typer.Option("--trials", help="In all; those of an earlier search count.", min=1)] = 20,
     table: Annotated[list[Path] | None, typer.Option("--table", help="For finetune: labelled rows.")] = None,
-    text: Annotated[str, typer.Option("--text", help="For finetune: column of the text.")] = "text",
+    text: Annotated[str | None, typer.Option("--text", help="For finetune: column of the text; default: text.")] = None,
     second: Annotated[str | None, typer.Option("--second", help="For finetune: column of the second text.")] = None,
     task: Annotated[list[str] | None, typer.Option("--task", help="For finetune: NAME=KIND:COLUMN.")] = None,
     json: JsonOption = False,
@@ -165,9 +166,16 @@ def tune(
     """
     with opened(shop) as open_shop:
         if command == "adapt":
+            given = {"--table": table, "--text": text, "--second": second, "--task": task}
+            refused = [option for option, value in given.items() if value]
+            if refused:
+                raise ConfigError(
+                    f"{', '.join(refused)} are of finetune, and adapt learns from the shop alone; leave them out, or "
+                    f"write aisle tune {shop} finetune"
+                )
             tuned = open_shop.teacher.tune_adapt(vary, trials)
         else:
-            tables, tasks = read_labelled(table or [], text, second, task or [])
+            tables, tasks = read_labelled(table or [], TEXT if text is None else text, second, task or [], tell)
             tuned = open_shop.teacher.tune_finetune(tables, tasks, vary, trials)
     if json:
         print_json({"metric": tuned.metric, "trials": [asdict(one) for one in tuned.trials]})

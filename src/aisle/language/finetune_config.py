@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -15,6 +16,8 @@ from aisle.training.config import TrainingConfig
 Kind = Literal["binary", "classes", "tags"]
 Metric = Literal["accuracy", "macro_f1", "auc", "log_loss"]
 Size = Literal["tiny", "small", "large"]
+TASK_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+"""What a task may be called."""
 
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
     "tiny": {"epochs": 3, "max_steps": 60, "batch_size": 16},
@@ -31,7 +34,7 @@ _ADAPTER: Mapping[str, Any] = {"learning_rate": 1e-3}
 class TaskConfig(Config):
     """One thing to tell of a text."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    name: str = Field(pattern=f"^{TASK_NAME.pattern}$")
     """Names the task in data, answers and metrics."""
     kind: Kind
     """``binary``: no or yes; ``classes``: exactly one of the labels; ``tags``: any number of them, also none."""
@@ -71,6 +74,9 @@ class FinetuneConfig(Config):
     heads learn, in seconds; less exact, and all there is time for on a small machine."""
     adapter: AdapterConfig = AdapterConfig()
     """Whether ``all`` means every weight or a small adapter; see ``adapter_config.AdapterConfig``."""
+    keeps_adapter: bool = False
+    """Whether a LoRA adapter stays beside the language model in place of becoming part of it, so that models which
+    began from the same one share it in memory where they are served. Each text then takes somewhat longer."""
     heads_first: bool = True
     """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
     it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""

@@ -78,12 +78,7 @@ def finetune(
         ConfigError: tasks named alike or none, settings that cannot be met, or ``target`` holds something.
         DataError: names the table and row, and what is allowed.
     """
-    if not tasks or len({task.name for task in tasks}) != len(tasks):
-        raise ConfigError(
-            f"tasks are named {', '.join(task.name for task in tasks) or 'nowhere'}; give one at least, each with "
-            "a name of its own",
-            setting="finetune.tasks",
-        )
+    _check_names([task.name for task in tasks])
     if target.exists() and any(target.iterdir()):
         raise ConfigError(f"{target} is not an empty folder; name one that is empty or not there yet")
     examples = read_examples(tables, tasks, config.least_rows)
@@ -135,9 +130,20 @@ def finetune(
         for task in tasks
     }
     about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
-    write_text_model(classifier, begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
+    begun_from = (begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
+    write_text_model(classifier, *begun_from, is_apart=config.keeps_adapter)
     metrics = _measured(logits, checked.truth, tasks, temperatures)
     return Finetuned(trained, metrics, temperatures, len(learned), len(checked), n_trained)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise ConfigError("no task is named; give one at least", setting="finetune.tasks")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{names.count(twice)} tasks are named {twice!r}; give each a name of its own", setting="finetune.tasks"
+        )
 
 
 def _what_learns(

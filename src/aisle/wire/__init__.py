@@ -32,6 +32,14 @@ from aisle.wire.asks import (
     SuggestQuery,
     UserForm,
 )
+from aisle.wire.classifying import (
+    Classified,
+    ClassifyAsk,
+    TaskLabels,
+    TextClassifier,
+    TextClassifiers,
+    TextLabels,
+)
 from aisle.wire.operations import (
     Erased,
     Finding,
@@ -72,6 +80,8 @@ __all__ = [
     "AnswerItem",
     "Answers",
     "BasketAsk",
+    "Classified",
+    "ClassifyAsk",
     "Context",
     "Document",
     "DocumentPage",
@@ -117,6 +127,10 @@ __all__ = [
     "SuggestQuery",
     "Suggestion",
     "Suggestions",
+    "TaskLabels",
+    "TextClassifier",
+    "TextClassifiers",
+    "TextLabels",
     "Trained",
     "TrainingAsk",
     "User",
