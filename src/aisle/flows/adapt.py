@@ -18,6 +18,7 @@ from aisle.flows.train import plain
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.model_folder import open_model_folder
 from aisle.settings import EncoderConfig
+from aisle.training.workplace import alone
 
 ENCODER = "encoder"
 """The name of adapted encoders among the models."""
@@ -65,17 +66,25 @@ def adapt(
     pairs = gather_pairs(snapshot, records, texts).at_most(config.most_pairs)
     progress("gather pairs of texts", 1, 1)
     learned, held_out = pairs.parted(config.validation_share)
-    target = work / "model"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    compared = adapt_model(
-        open_model_folder(encoding.model), learned, held_out, texts, config, work=work, target=target, progress=progress
-    )
-    metrics = {**compared.metrics(), **pairs.counts(), IS_BETTER: float(compared.is_better)}
-    kept = {MODEL: encoding.model, **plain(config)}
-    with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
-        shutil.copytree(target, draft.folder, dirs_exist_ok=True)
-        for logs in work.glob("*/logs"):
-            shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
-    shutil.rmtree(work)
+    with alone(work, "another process adapts this encoder now; wait for it, or stop it"):
+        target = work / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        compared = adapt_model(
+            open_model_folder(encoding.model),
+            learned,
+            held_out,
+            texts,
+            config,
+            work=work,
+            target=target,
+            progress=progress,
+        )
+        metrics = {**compared.metrics(), **pairs.counts(), IS_BETTER: float(compared.is_better)}
+        kept = {MODEL: encoding.model, **plain(config)}
+        with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
+            shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+            for logs in work.glob("*/logs"):
+                shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
+        shutil.rmtree(work)
     return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

@@ -21,6 +21,7 @@ from aisle.language.compress_config import CompressConfig
 from aisle.language.model_folder import open_model_folder
 from aisle.settings import EncoderConfig
 from aisle.storage.artifacts import MANIFEST
+from aisle.training.workplace import alone
 
 IS_GOOD_ENOUGH = "is_good_enough"
 """1 where no more of the quality was lost than may be."""
@@ -79,28 +80,29 @@ def compress(
     others = [text for text in dict.fromkeys(texts) if text not in known][: max(0, _MOST_CHECKED - len(known))]
     progress("gather pairs of texts", 1, 1)
     folder = open_model_folder(encoding.model)
-    own = work / work_of(folder, texts, learned.lefts, config)
-    for earlier in set(work.glob("*")) - {own}:
-        shutil.rmtree(earlier)
-    target = own / "model"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    compressed = compress_model(
-        folder,
-        texts,
-        learned.lefts,
-        replace(held_out, rights=[*held_out.rights, *others]),
-        config,
-        work=own,
-        target=target,
-        progress=progress,
-    )
-    metrics = {**compressed.metrics(), IS_GOOD_ENOUGH: float(compressed.is_good_enough)}
-    kept = {MODEL: configured, LARGE: version, **plain(config), PRECISION: config.precision}
-    with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
-        # where the large model is a version itself, its manifest lies beside its files
-        shutil.copytree(target, draft.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, "logs"))
-        for logs in own.glob("*/logs"):
-            shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
-    shutil.rmtree(work)
+    with alone(work, "another process compresses this encoder now; wait for it, or stop it"):
+        own = work / work_of(folder, texts, learned.lefts, config)
+        for earlier in set(work.glob("*")) - {own}:
+            shutil.rmtree(earlier)
+        target = own / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        compressed = compress_model(
+            folder,
+            texts,
+            learned.lefts,
+            replace(held_out, rights=[*held_out.rights, *others]),
+            config,
+            work=own,
+            target=target,
+            progress=progress,
+        )
+        metrics = {**compressed.metrics(), IS_GOOD_ENOUGH: float(compressed.is_good_enough)}
+        kept = {MODEL: configured, LARGE: version, **plain(config), PRECISION: config.precision}
+        with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
+            # where the large model is a version itself, its manifest lies beside its files
+            shutil.copytree(target, draft.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, "logs"))
+            for logs in own.glob("*/logs"):
+                shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
+        shutil.rmtree(work)
     return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

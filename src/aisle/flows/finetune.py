@@ -6,21 +6,19 @@ learned from.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from aisle.contracts import ArtifactStore, Manifest, Progress
-from aisle.errors import ConfigError, NotReadyError, UnavailableError
+from aisle.errors import ConfigError, NotReadyError
 from aisle.flows.train import plain
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
 from aisle.language.self_training_config import SelfTrainingConfig
+from aisle.training.workplace import alone
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = "text."
@@ -91,7 +89,10 @@ def finetune(
                 "by one, or leave out what is unlabelled",
                 setting="unlabelled",
             )
-    with _alone(work, name) as target:
+    taken = f"another process teaches {name!r} now; wait for it, stop it, or take another name"
+    with alone(work, taken):
+        target = work / "model"
+        shutil.rmtree(target, ignore_errors=True)
         where = {"work": work, "target": target, "start_from": earlier, "progress": progress}
         if not unlabelled:
             found = finetune_model(begun, tables, tasks, config, **where)
@@ -109,25 +110,6 @@ def finetune(
             shutil.copytree(target, draft.folder, dirs_exist_ok=True)
         shutil.rmtree(work)
     return artifacts.promote(named, draft.version)
-
-
-@contextmanager
-def _alone(work: Path, name: str) -> Iterator[Path]:
-    """An empty place for the model in ``work``, which nobody else teaches in meanwhile."""
-    work.mkdir(parents=True, exist_ok=True)
-    held = os.open(work, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            what = f"another process teaches {name!r} now; wait for it, stop it, or take another name"
-            raise UnavailableError(what) from error
-        shutil.rmtree(work / "model", ignore_errors=True)
-        yield work / "model"
-    finally:
-        os.close(held)
-        with suppress(OSError):
-            work.rmdir()  # nothing to go on from
 
 
 def check_name(name: str) -> None:
