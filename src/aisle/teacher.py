@@ -93,6 +93,11 @@ class Teacher:
         model = self.settings.encoder.model
         return tune.tune_finetune(self.settings.finetune, model, tables, tasks, varied, n_trials, where, self.progress)
 
+    def tune_pretrain(self, texts: Sequence[str], varied: Sequence[str], n_trials: int) -> Tuned:
+        """Search for settings of ``[pretrain]``, by ``texts``; see ``flows.tune``."""
+        where = self.folder.root / "tuning" / "pretrain"
+        return tune.tune_pretrain(self.settings.pretrain, texts, varied, n_trials, where, self.progress)
+
     def finetune(
         self,
         name: str,

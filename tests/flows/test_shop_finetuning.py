@@ -217,9 +217,39 @@ def test_options_that_would_change_nothing_are_refused(shop, table) -> None:
     assert "--csv and --json are two ways" in refused(*asked, "--say", "a pan", "--csv", "--json")
     assert "no UTF-8" in refused(*asked, "--say", "a \udcff pan")
     tune = ("tune", shop, "adapt", "--vary", "seed=1|2", "--table", str(table), "--text", "t")
-    assert "--table, --text are of finetune" in refused(*tune)
+    assert "--table, --text change nothing for adapt" in refused(*tune)
+    tune = ("tune", shop, "pretrain", "--vary", "model.layers=1|2")
+    assert "--text, --task change nothing for pretrain" in refused(*tune, "--text", "t", "--task", "a=binary:b")
+    assert "losses of trials cannot be compared" in refused(*tune, "--vary", "model.vocabulary=200..300")
     with Shop.open(shop) as opened:
         assert [one.version for one in opened.teacher.artifacts.versions("text.more")] == []
+
+
+def test_shapes_of_a_new_model_are_tried_and_a_search_goes_on(shop, tmp_path) -> None:
+    things, places = ("kettle", "boot", "lamp", "chair", "pan", "rope"), ("home", "work", "camp", "sea", "snow")
+    texts = [
+        f"{size} {thing} for {place}"
+        for size in ("small", "wide", "red", "old")
+        for thing in things
+        for place in places
+    ]
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    settings = (
+        "\n[pretrain]\nsize = 'tiny'\nmodel = {width = 16, heads = 2, vocabulary = 300}\ntraining = {max_steps = 4}\n"
+    )
+    config = Path(shop) / "aisle.toml"
+    config.write_text(config.read_text() + settings)
+    asked = ("tune", shop, "pretrain", "--vary", "model.layers=1|2", "--table", str(tmp_path / "texts.txt"), "--json")
+
+    first = json.loads(ran(*asked, "--trials", "1"))
+    second = json.loads(ran(*asked, "--trials", "2"))
+
+    assert first["metric"] == second["metric"] == "-loss"
+    assert first["trials"][0] in second["trials"]
+    assert len(second["trials"]) == 2
+    losses = [one["value"] for one in second["trials"] if one["value"] is not None]
+    assert losses == sorted(losses)
+    assert 0 < losses[0] < 10
 
 
 def test_a_model_labels_for_itself_and_what_it_took_is_recorded(shop, table, tmp_path) -> None:

@@ -65,8 +65,7 @@ def pretrain(
                 f"--column {column!r} names a column of a table, and --texts has none; leave --column out"
             )
         for file in texts or ():
-            frame = read_table(file)
-            gathered += texts_in(frame, ["text"] if file.suffix.lower() == ".txt" else [column or "text"], str(file))
+            gathered += plain_texts(file, column)
         given: dict[str, object] = {} if size is None else {"size": size}
         shape = {"family": family, "layers": layers, "width": width, "vocabulary": vocabulary}
         changed = {name: value for name, value in shape.items() if value is not None}
@@ -91,3 +90,9 @@ def pretrain(
         return
     out.print(rows(("", ""), [(one, f"{value:,.4g}") for one, value in found.metrics().items()], escape(str(target))))
     out.print(f'next: encoder.model = "{escape(str(target))}" in aisle.toml, then aisle train', highlight=False)
+
+
+def plain_texts(file: Path, column: str | None) -> list[str]:
+    """The texts in ``file``: its lines where it is a TXT, else a column, ``text`` unless named."""
+    is_lines = file.suffix.lower() == ".txt"
+    return texts_in(read_table(file), ["text" if is_lines or column is None else column], str(file))

@@ -13,14 +13,17 @@ from typing import Any
 
 from aisle.contracts import Progress, RecordStore
 from aisle.domain import Snapshot
+from aisle.errors import ConfigError
 from aisle.flows.text_pairs import gather_pairs
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
+from aisle.language.pretrain_config import PretrainConfig
 from aisle.settings import EncoderConfig
 from aisle.training.tuning import Tuned, parse_space, tune
 
+_ASKED = ("masking", "model.vocabulary", "model.family", "max_tokens", "held_out_share", "most_held_out")
 METRIC = "ndcg@10"
 """Of the model after adapting, on pairs that it has not learned."""
 
@@ -113,6 +116,50 @@ def tune_finetune(
 
     told = f"-{metric}" if metric == "log_loss" else metric
     return tune(trained, space, folder, metric=told, n_trials=n_trials, progress=progress)
+
+
+def tune_pretrain(
+    settings: Mapping[str, Any],
+    texts: Sequence[str],
+    varied: Sequence[str],
+    n_trials: int,
+    folder: Path,
+    progress: Progress,
+) -> Tuned:
+    """Try settings of ``[pretrain]`` for a new model, by its loss a token on texts that were kept out.
+
+    Args:
+        settings: of ``[pretrain]``, as far as they do not vary.
+        texts: what is read.
+        varied: ``KEY=RANGE`` each, see ``training.tuning.parse_space``.
+        n_trials: in all, those in ``folder`` counted.
+        folder: for the trials.
+        progress: hears of each part.
+
+    Raises:
+        ConfigError: a range or a setting is wrong, or it changes what the loss is measured on, so that trials could
+            not be compared.
+        NotReadyError: too few texts.
+    """
+    space = parse_space(varied)
+    for key in space:
+        if key.startswith(_ASKED):
+            raise ConfigError(
+                f"pretrain.{key} changes which tokens are asked for, so that the losses of trials cannot be compared; "
+                f"vary others than {', '.join(_ASKED)}",
+                setting=f"pretrain.{key}",
+            )
+
+    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+        from aisle.language.pretraining import pretrain as pretrain_model  # brings torch
+
+        config = PretrainConfig.parse(over(settings, trial), "pretrain")
+        target = work / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        found = pretrain_model(texts, config, work=work, target=target, progress=progress)
+        return {"loss": found.loss_after}
+
+    return tune(trained, space, folder, metric="-loss", n_trials=n_trials, progress=progress)
 
 
 def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

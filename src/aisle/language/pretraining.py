@@ -24,8 +24,12 @@ from aisle.language.pretrain_config import PretrainConfig
 from aisle.language.tower import open_tower, save_tower, with_word_head
 from aisle.language.word_learning import loss_over, words_objective
 from aisle.training.loop import Trained, train
+from aisle.training.plan import steps_of
+from aisle.training.watching import is_watched
 
 _LEAST_TEXTS = 100
+_CHECKS_WATCHED = 4
+"""Times that the loss is measured while somebody watches, who may end what is hopeless."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ def pretrain(
     tower, tokenizer = open_tower(folder)
     max_tokens = min(config.max_tokens, folder.max_tokens)
     training = config.loop(is_new=start_from is None)
+    if is_watched() and not training.evaluate_every:
+        n_steps = steps_of(training, len(learned))[1]
+        training = training.model_copy(update={"evaluate_every": -(-n_steps // _CHECKS_WATCHED)})
     progress("read texts", 0, 2)
     to_learn = words_objective(tokenizer, folder, learned, config.masking, max_tokens)
     to_check = words_objective(tokenizer, folder, held_out, config.masking, max_tokens)
