@@ -259,14 +259,30 @@ class Client:
 
     # Operating.
 
-    def start_training(self, names: Sequence[str] | None = None) -> wire.Job:
-        """Start to learn from everything recorded; raises ``ConflictError`` while another training runs."""
-        body = wire.TrainingAsk(names=None if names is None else tuple(names))
+    def start_training(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        kind: Literal["train", "adapt", "compress"] = "train",
+        size: Literal["tiny", "small", "large"] | None = None,
+    ) -> wire.Job:
+        """Start to learn; raises ``ConflictError`` while another training runs.
+
+        Args:
+            names: for ``train``, which models; None for all.
+            kind: from everything recorded; or the language model this shop; or to be smaller.
+            size: for the language model, how long; None as the shop's settings say.
+        """
+        body = wire.TrainingAsk(kind=kind, names=None if names is None else tuple(names), size=size)
         return self._send("POST", "/v1/training", wire.Job, content=_bytes(body), is_safe=False)
 
     def read_training(self, job_id: str) -> wire.Job:
         """How a training goes."""
         return self._get(f"/v1/training/{_quoted(job_id)}", wire.Job)
+
+    def stop_training(self, job_id: str) -> wire.Job:
+        """End a training that runs; the job as it was before."""
+        return self._send("DELETE", f"/v1/training/{_quoted(job_id)}", wire.Job)
 
     def trainings(self) -> list[wire.Job]:
         """Trainings, newest first."""
