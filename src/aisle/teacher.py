@@ -67,7 +67,7 @@ class Teacher:
             config,
             self.settings.encoder.model,
             self._large(),
-            AdaptConfig.parse(self.settings.adapt, "adapt").validation_share,
+            AdaptConfig.parse(self.settings.adapt, "adapt"),
             snapshot,
             self.records,
             texts,

@@ -83,8 +83,6 @@ def pretrain(
         begun = None if start_from is None else open_model_folder(start_from)
         work = target.parent / f".{target.name}.pretraining"
         found = pretrain_model(gathered, config, work=work, target=target, start_from=begun, progress=bars)
-        if work.is_dir() and not any(work.iterdir()):
-            work.rmdir()
     if json:
         print_json({"folder": str(target), "metrics": found.metrics()})
         return

@@ -6,6 +6,7 @@ figures before and after on pairs that were not learned. Whoever calls makes ind
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from aisle.contracts import ArtifactStore, Manifest, Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
-from aisle.flows.text_pairs import gather_pairs
+from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.flows.train import plain
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.model_folder import open_model_folder
@@ -62,29 +63,25 @@ def adapt(
         )
     from aisle.language.adapting import adapt as adapt_model  # brings torch
 
-    progress("gather pairs of texts", 0, 1)
-    pairs = gather_pairs(snapshot, records, texts).at_most(config.most_pairs)
-    progress("gather pairs of texts", 1, 1)
-    learned, held_out = pairs.parted(config.validation_share)
+    model = open_model_folder(encoding.model)
     with alone(work, "another process adapts this encoder now; wait for it, or stop it"):
-        target = work / "model"
+        own = work / hashlib.sha256(f"{model.digest}\n{config.model_dump_json()}".encode()).hexdigest()[:16]
+        for earlier in set(work.glob("*")) - {own}:
+            shutil.rmtree(earlier)
+        progress("gather pairs of texts", 0, 1)
+        pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts).at_most(config.most_pairs))
+        progress("gather pairs of texts", 1, 1)
+        learned, held_out = pairs.parted(config.validation_share)
+        target = own / "model"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        compared = adapt_model(
-            open_model_folder(encoding.model),
-            learned,
-            held_out,
-            texts,
-            config,
-            work=work,
-            target=target,
-            progress=progress,
-        )
+        readable = pairs.readable(config.validation_share)
+        compared = adapt_model(model, learned, held_out, readable, config, work=own, target=target, progress=progress)
         metrics = {**compared.metrics(), **pairs.counts(), IS_BETTER: float(compared.is_better)}
         kept = {MODEL: encoding.model, **plain(config)}
         with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
             shutil.copytree(target, draft.folder, dirs_exist_ok=True)
-            for logs in work.glob("*/logs"):
+            for logs in own.glob("*/logs"):
                 shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
         shutil.rmtree(work)
     return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

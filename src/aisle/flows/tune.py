@@ -6,6 +6,8 @@ the shop but the folder of trials.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 from aisle.contracts import Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
-from aisle.flows.text_pairs import gather_pairs
+from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
@@ -23,7 +25,17 @@ from aisle.language.pretrain_config import PretrainConfig
 from aisle.settings import EncoderConfig
 from aisle.training.tuning import Tuned, parse_space, tune
 
-_ASKED = ("masking", "model.vocabulary", "model.family", "max_tokens", "held_out_share", "most_held_out")
+_ASKED = (
+    "masking",
+    "model.vocabulary",
+    "model.size",
+    "model.family",
+    "model.chinese",
+    "model.max_tokens",
+    "max_tokens",
+    "held_out_share",
+    "most_held_out",
+)
 METRIC = "ndcg@10"
 """Of the model after adapting, on pairs that it has not learned."""
 
@@ -59,8 +71,10 @@ def tune_adapt(
     space = parse_space(varied)
     model = open_model_folder(encoding.model)
     fixed = AdaptConfig.parse(settings, "adapt")
-    pairs = gather_pairs(snapshot, records, texts).at_most(fixed.most_pairs)
+    own = folder / _named(model.digest, settings, varied)
+    pairs = begun_with(own / "began", lambda: gather_pairs(snapshot, records, texts).at_most(fixed.most_pairs))
     learned, held_out = pairs.parted(fixed.validation_share)
+    readable = pairs.readable(fixed.validation_share)
 
     def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
         from aisle.language.adapting import adapt as adapt_model  # brings torch
@@ -70,10 +84,10 @@ def tune_adapt(
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         return adapt_model(
-            model, learned, held_out, texts, config, work=work, target=target, progress=progress
+            model, learned, held_out, readable, config, work=work, target=target, progress=progress
         ).after.means()
 
-    return tune(trained, space, folder, metric=METRIC, n_trials=n_trials, progress=progress)
+    return tune(trained, space, own, metric=METRIC, n_trials=n_trials, progress=progress)
 
 
 def tune_finetune(
@@ -115,7 +129,8 @@ def tune_finetune(
         return {name: value for name, value in found.metrics.items() if "/" not in name}
 
     told = f"-{metric}" if metric == "log_loss" else metric
-    return tune(trained, space, folder, metric=told, n_trials=n_trials, progress=progress)
+    own = folder / _named(opened.digest, settings, varied, *(repr(one) for one in (*tables, *tasks)))
+    return tune(trained, space, own, metric=told, n_trials=n_trials, progress=progress)
 
 
 def tune_pretrain(
@@ -159,7 +174,16 @@ def tune_pretrain(
         found = pretrain_model(texts, config, work=work, target=target, progress=progress)
         return {"loss": found.loss_after}
 
-    return tune(trained, space, folder, metric="-loss", n_trials=n_trials, progress=progress)
+    own = folder / _named("", settings, varied, *sorted(set(texts)))
+    return tune(trained, space, own, metric="-loss", n_trials=n_trials, progress=progress)
+
+
+def _named(model: str, settings: Mapping[str, Any], varied: Sequence[str], *data: str) -> str:
+    """A folder's name for one search: the same model, settings, ranges and data go on with its trials."""
+    digest = hashlib.sha256(json.dumps([model, settings, sorted(varied)], sort_keys=True, default=str).encode())
+    for one in data:
+        digest.update(f"{len(one)}:{one}".encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]
 
 
 def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from aisle.language.adapt_config import AdaptConfig, Learned
 from aisle.language.adapters import UNMERGEABLE, adapted, merged, n_trainable, unmergeable
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
-from aisle.language.model_folder import ModelFolder
+from aisle.language.model_folder import ModelFolder, Pooling
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
@@ -106,25 +106,40 @@ def adapt(
     max_tokens = min(folder.max_tokens, config.contrast.max_tokens)
     searched = _to_search(held_out, texts)
 
-    def check(told: str) -> Found:
-        tower.eval()
-        lefts = place(tower, tokenizer, held_out.lefts, max_tokens, _named(progress, f"{told}: queries"))
-        rights = place(tower, tokenizer, searched, max_tokens, _named(progress, f"{told}: items"))
-        return find(lefts, rights, held_out.left, held_out.right)
-
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        del model  # holds the tower
-        return check("check the model").means()
-
-    before = check("check the model before")
+    check = _Check(tokenizer, held_out, searched, max_tokens, folder.pooling)
+    before = check.found(tower, progress, "check the model before")
     is_asked = is_watched() or bool({"evaluate_every", "early_stopping"} & set(config.training))
     n_learning = learn(
-        tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress, evaluate if is_asked else None
+        tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress, check if is_asked else None
     )
     tower.model = merged(tower.model)
-    after = check("check the model after")
+    after = check.found(tower, progress, "check the model after")
     save_tower(tower, folder, target)
     return Compared(before, after, n_learning)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What a network finds of what is held out."""
+
+    tokenizer: Any
+    held_out: TextPairs
+    searched: Sequence[str]
+    max_tokens: int
+    pooling: Pooling
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        """``model`` is a tower, or a head that predicts words over what a tower holds."""
+        return self.found(model if isinstance(model, TextTower) else TextTower(model.base_model, self.pooling)).means()
+
+    def found(self, tower: TextTower, progress: Progress = silent, told: str = "") -> Found:
+        """Ranks of the right texts."""
+        tower.eval()
+        lefts, rights = (
+            place(tower, self.tokenizer, texts, self.max_tokens, _named(progress, f"{told}: {side}"))
+            for side, texts in (("queries", self.held_out.lefts), ("items", self.searched))
+        )
+        return find(lefts, rights, self.held_out.left, self.held_out.right)
 
 
 def learn(

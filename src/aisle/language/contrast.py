@@ -54,8 +54,12 @@ class Contrast:
         self._weight = np.ones(len(pairs)) if pairs.weight is None else pairs.weight
         lengths = [np.array([len(ids) for ids in self._token_ids(side)] or [0]) for side in (pairs.lefts, pairs.rights)]
         self._lengths = (lengths[0][pairs.left] + lengths[1][pairs.right]).astype(np.int64)
+        # equal texts are one, whichever rows and sides they stand on
+        number = {text: at for at, text in reversed(list(enumerate(pairs.rights)))}
+        self._same_right = np.array([number[text] for text in pairs.rights], dtype=np.int64)
+        self._same_left = np.array([number.get(text, -1) for text in pairs.lefts], dtype=np.int64)
         order = np.argsort(pairs.left, kind="stable")
-        self._by_left = pairs.right[order]
+        self._by_left = self._same_right[pairs.right[order]]
         self._starts = np.searchsorted(pairs.left[order], np.arange(len(pairs.lefts) + 1))
 
     @property
@@ -72,8 +76,10 @@ class Contrast:
         left, right = self._pairs.left[rows], self._pairs.right[rows]
         candidates = np.concatenate([right, self._hard_negatives(left, right, rng)])
         belongs = np.zeros((len(left), len(candidates)), dtype=np.bool_)
+        texts_of = self._same_right[candidates]
         for at, one in enumerate(left):
-            belongs[at] = np.isin(candidates, self._by_left[self._starts[one] : self._starts[one + 1]])
+            own = self._by_left[self._starts[one] : self._starts[one + 1]]
+            belongs[at] = np.isin(texts_of, own) | (texts_of == self._same_left[one])
         batch: Batch = {"weight": torch.from_numpy(self._weight[rows].astype(np.float32))}
         read: list[list[str]] = []
         sides: list[tuple[str, Sequence[str], Int64Array]] = [

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from aisle.language.adapter_config import AdapterConfig, Method
 from aisle.settings import Config
 from aisle.training.config import TrainingConfig
+from aisle.training.plan import steps_of
 
 Kind = Literal["binary", "classes", "tags"]
 Metric = Literal["accuracy", "macro_f1", "auc", "log_loss"]
@@ -108,10 +109,13 @@ class FinetuneConfig(Config):
             settings |= _HEADS_ONLY
         elif self.adapter.method != "full":
             settings |= _ADAPTER
-        if "max_steps" not in settings:
-            steps = -(-n_rows // settings["batch_size"])
-            settings["epochs"] = max(settings["epochs"], math.ceil(self.least_steps / steps))
-        return TrainingConfig.parse({**settings, **self._stopping, **self.training}, "finetune.training")
+        given = {**settings, **self._stopping, **self.training}
+        loop = TrainingConfig.parse(given, "finetune.training")
+        if "epochs" in self.training or loop.max_steps:
+            return loop
+        an_epoch = steps_of(loop, n_rows)[0]
+        epochs = max(loop.epochs, math.ceil(self.least_steps / an_epoch))
+        return TrainingConfig.parse({**given, "epochs": epochs}, "finetune.training")
 
     def heads_loop(self) -> TrainingConfig:
         """The loop's settings for heads over a frozen model, before everything learns."""

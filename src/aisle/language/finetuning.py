@@ -27,8 +27,9 @@ from aisle.language.rank_budget import RankBudget
 from aisle.language.temperature import fit_temperature, probabilities
 from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
 from aisle.language.text_model import About, write_text_model
-from aisle.training.loop import Evaluate, Objective, Trained, train
+from aisle.training.loop import Objective, Trained, train
 from aisle.training.plan import steps_of
+from aisle.training.watching import unwatched
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def finetune(
         learning = [one for one in classifier.parameters() if one.requires_grad]
         heads, (to_learn, to_check) = _frozen(classifier, inputs, progress)
         objective: Objective = Classification("learn labels: heads", to_learn, learned.truth, tasks)
-        measured = _evaluation(to_check, checked, tasks)
-        train(heads, objective, config.heads_loop(), run / "heads", evaluate=measured, progress=progress)
+        measured = _Evaluation(to_check, checked.truth, tasks)
+        with unwatched():
+            train(heads, objective, config.heads_loop(), run / "heads", evaluate=measured, progress=progress)
         for one in learning:
             one.requires_grad_(True)
     network, (to_learn, to_check) = _what_learns(classifier, inputs, config, progress)
@@ -116,7 +118,7 @@ def finetune(
     if config.adapter_method == "adalora":
         objective = RankBudget(objective, network)
     n_trained = n_trainable(network)
-    measured = _evaluation(to_check, checked, tasks)
+    measured = _Evaluation(to_check, checked.truth, tasks)
     trained = train(network, objective, loop, run, evaluate=measured, progress=progress)
 
     logits = logits_of(network, to_check, tasks)
@@ -170,13 +172,17 @@ def _frozen(
     return classifier.heads, [VectorInputs(vectors_of(classifier, one, progress)) for one in inputs]
 
 
-def _evaluation(to_check: Inputs, checked: Examples, tasks: Sequence[TaskConfig]) -> Evaluate:
+@dataclass(frozen=True)
+class _Evaluation:
     """Metrics of a network on the texts that are not learned from, before calibration."""
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        return _measured(logits_of(model, to_check, tasks), checked.truth, tasks, dict.fromkeys(checked.truth, 1.0))
+    to_check: Inputs
+    truth: Mapping[str, Truth]
+    tasks: Sequence[TaskConfig]
 
-    return evaluate
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        logits = logits_of(model, self.to_check, self.tasks)
+        return _measured(logits, self.truth, self.tasks, dict.fromkeys(self.truth, 1.0))
 
 
 def _check_is_checked(checked: Examples, tasks: Sequence[TaskConfig]) -> None:

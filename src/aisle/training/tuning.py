@@ -228,10 +228,12 @@ def _try(study: Study, trial: Trial, trained: Trained, folder: Path, metric: str
             found = trained(nested(trial.params), folder / work)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
-    except (DataError, UnavailableError) as error:  # these settings cannot be trained with; others may
+    except (ConfigError, DataError, UnavailableError) as error:  # these settings cannot be trained with; others may
         trial.set_user_attr("why", str(error))
         study.tell(trial, state=TrialState.FAIL)
         log.warning("trial %d failed: %s", trial.number, error)
+        if isinstance(error, ConfigError) and len(_finished(study)) == 1:
+            raise  # a setting that is not there is told at once
     else:
         if name not in found:
             raise ConfigError(f"metric {metric!r}: there is no such one; there are {', '.join(sorted(found))}")

@@ -34,6 +34,7 @@ def alone(folder: Path, taken: str) -> Iterator[Path]:
             yield folder
         finally:
             with suppress(OSError):
-                folder.rmdir()  # while it is held; fails where there is something to go on from
+                if os.path.samestat(os.fstat(held), folder.stat()):  # not another's, made after ours was removed
+                    folder.rmdir()  # fails where there is something to go on from
     finally:
         os.close(held)
