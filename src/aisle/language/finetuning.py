@@ -39,8 +39,8 @@ class Finetuned:
     trained: Trained
     metrics: Mapping[str, float]
     """Of the texts that were not learned from, with calibrated probabilities: ``TASK/METRIC``, and ``METRIC``, the mean
-    over tasks by their weights. The best weights and temperatures were chosen by the same texts, so that new texts do
-    slightly worse."""
+    over tasks by their weights. The best weights, what n-grams count and temperatures were chosen by the same texts, so
+    that new texts do slightly worse."""
     temperatures: Mapping[str, float]
     """By task, what logits are divided by, those of n-grams added; without those above 1 where the model was too
     sure."""

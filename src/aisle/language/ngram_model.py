@@ -31,6 +31,8 @@ _PENALTY = 1 / 30
 """Of half the weights' squares, beside the sum of losses."""
 _FOLDS = 5
 _MOST_STEPS = 200
+_MOST_ROWS = 100_000
+"""What keeps learning under some 2 GB of memory; further rows would tell a linear model little."""
 _MOST_NGRAMS, _MOST_WEIGHTS = 1_000_000, 4_000_000
 """What keeps the file under 16 MB."""
 _BATCH = 4_096
@@ -86,13 +88,15 @@ def fit_ngrams(
     """Learn all tasks by logistic regression, calibrated.
 
     Args:
-        learned: labelled texts.
+        learned: labelled texts; of more than 100,000 as many are drawn.
         tasks: what to tell.
         weights: by task, (2, n_labels) as ``heads.label_weights`` gives them.
         progress: hears of folds.
 
-    Cost: 15 s for 10,000 reviews of 100 characters, and 5 KB of memory each. Deterministic.
+    Cost: 10 s for 10,000 reviews of 70 characters, and some 20 KB of memory each. Deterministic.
     """
+    if len(learned) > _MOST_ROWS:
+        learned = learned.at(np.sort(np.random.default_rng(0).permutation(len(learned))[:_MOST_ROWS]))
     counts = count(learned.texts, learned.second)
     most = min(_MOST_NGRAMS, _MOST_WEIGHTS // sum(_n_outputs(task) for task in tasks))
     told = {task.name: np.zeros((len(learned), len(task.labels)), dtype=np.float32) for task in tasks}

@@ -22,6 +22,7 @@ from scipy.sparse import csr_matrix, hstack
 from aisle.contracts import Float32Array
 from aisle.language.chinese import CHINESE, chinese_starts, is_chinese
 
+BoolArray = NDArray[np.bool_]
 Int64Array = NDArray[np.int64]
 Uint32Array = NDArray[np.uint32]
 Uint64Array = NDArray[np.uint64]
@@ -85,9 +86,9 @@ class Ngrams:
         An n-gram has (1 + log count) x rarity; those of one kind are as long as 1 together in every text, and what
         stands in both texts of a pair is as long as its share of the second.
         """
-        is_known = np.isin(counts.ids, self.ids, assume_unique=True)
+        is_known, columns = _found(self.ids, counts.ids)
         table = csr_matrix(counts.table[:, np.flatnonzero(is_known)])
-        of_entry = np.searchsorted(self.ids, counts.ids[is_known])[table.indices]
+        of_entry = columns[is_known][table.indices]
         n = len(counts.shares)
         rows = np.repeat(np.arange(n), np.diff(table.indptr))
         weights = (1.0 + np.log(table.data)) * self.rarity[of_entry]
@@ -116,7 +117,7 @@ def count(texts: Sequence[str], second: Sequence[str | None], known: Uint32Array
         shares.append(of_both)
         for kind, (keys, n_times) in found.items():
             of_kind = (keys & _LOW).astype(np.uint32) & ~_KINDS | np.uint32(kind)
-            kept = slice(None) if known is None else np.isin(of_kind, known)
+            kept = slice(None) if known is None else _found(known, of_kind)[0]
             rows.append((keys >> _HALF).astype(np.int64)[kept] + start)
             ids.append(of_kind[kept])
             times.append(n_times[kept])
@@ -125,6 +126,14 @@ def count(texts: Sequence[str], second: Sequence[str | None], known: Uint32Array
     entries = (np.concatenate(times or [np.zeros(0)]), (np.concatenate(rows or [np.zeros(0, np.int64)]), places))
     table = csr_matrix(entries, shape=(len(texts), len(columns)), dtype=np.float32)
     return Counts(columns, table, np.concatenate(shares or [np.zeros((0, N_SHARES), np.float32)]))
+
+
+def _found(known: Uint32Array, ids: Uint32Array) -> tuple[BoolArray, Int64Array]:
+    """Of each of ``ids`` whether it is one of ``known``, which ascend, and which then."""
+    if not len(known):
+        return np.zeros(len(ids), dtype=np.bool_), np.zeros(len(ids), dtype=np.int64)
+    there = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+    return known[there] == ids, there
 
 
 def _counted(

@@ -160,6 +160,19 @@ def test_many_labels_keep_the_file_small(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "n.safetensors").stat().st_size < 4_000
 
 
+def test_of_very_many_rows_some_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = read_examples([things()], TASKS, 10)
+    monkeypatch.setattr("aisle.language.ngram_model._MOST_ROWS", 100)
+    some = fit_ngrams(examples, TASKS, plain(*TASKS))
+    monkeypatch.setattr("aisle.language.ngram_model._MOST_ROWS", 180)
+    whole = fit_ngrams(examples, TASKS, plain(*TASKS))
+    for model, n in ((some, 100), (whole, 180)):
+        n_with = (1 + n) / np.exp(model.ngrams.rarity - 1.0) - 1.0
+        np.testing.assert_allclose(n_with, n_with.round(), atol=1e-3)
+    said = some.logits(examples.texts, examples.second)["use"].argmax(axis=1)
+    assert (said == examples.truth["use"].values.argmax(axis=1)).mean() > 0.95
+
+
 def test_the_folder_says_what_was_measured(fine_tuned) -> None:
     folder, found = fine_tuned
     examples = read_examples([things()], TASKS, 10)
