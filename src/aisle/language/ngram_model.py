@@ -3,10 +3,13 @@
 Enters: labelled texts. Leaves: logits of every task, and a file. Wide and deep (Cheng et al. 2016): a linear model
 knows by heart which words go with which label, a network knows words that are alike.
 
-They learn apart and are joined by the texts that neither learned from, not trained as one: a network that has seen
-its rows is sure of all of them, so that nothing is left for the linear model to explain. On tuning data one network
-that was trained on top of the linear model's out-of-fold logits told no more, and less where it was small. How sure
-the linear model may be is fitted on all learned rows, each told by a model of the other four fifths.
+Both learn apart and are joined as calibrated logits, by one share a task. How sure the linear model may be is fitted on
+all learned rows, each told by a model of the other four fifths; the network has seen these rows, so that it is
+calibrated, and the share chosen, on the few that neither learned from, with a strong prior (``temperature.fit_share``).
+On tuning data (100 and 1,000 Chinese reviews with a small network, 27 intents with 5 examples each with the packaged
+one) the accuracy was .794, .900, .905. A network trained on top of the linear model's out-of-fold logits came to .779,
+.890, .902: it learns to be sure of its rows all the same. Equal shares came to .790, .901, .891: where the network
+knows more, the n-grams' errors count.
 """
 
 from __future__ import annotations
