@@ -13,6 +13,7 @@ from pathlib import Path
 from aisle.contracts import ArtifactStore, Manifest, Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
+from aisle.flows.rewriting import ShopRewriter
 from aisle.flows.text_pairs import gather_pairs
 from aisle.flows.train import plain
 from aisle.language.adapt_config import AdaptConfig
@@ -34,6 +35,7 @@ def adapt(
     records: RecordStore,
     texts: Sequence[str],
     artifacts: ArtifactStore,
+    rewriter: ShopRewriter,
     work: Path,
     progress: Progress,
 ) -> Manifest:
@@ -46,13 +48,14 @@ def adapt(
         records: for what was searched and clicked.
         texts: (n_items,) the items' texts as they are searched.
         artifacts: where versions of the encoder are kept.
+        rewriter: for other ways to write texts, where ``config`` asks for them.
         work: for checkpoints of a run that is killed; gone at the end.
         progress: hears of each part.
 
     Raises:
-        ConfigError: the encoder is a server's.
+        ConfigError: the encoder is a server's; or texts are to be rewritten and no chat model is of use.
         NotReadyError: too few pairs.
-        UnavailableError: memory or disk ran out.
+        UnavailableError: memory or disk ran out, or the chat model does not answer.
     """
     if encoding.kind == "openai":
         raise ConfigError(
@@ -60,18 +63,29 @@ def adapt(
             setting="encoder.kind",
         )
     from aisle.language.adapting import adapt as adapt_model  # brings torch
+    from aisle.language.adapting import require_possible
 
     progress("gather pairs of texts", 0, 1)
     pairs = gather_pairs(snapshot, records, texts).at_most(config.most_pairs)
     progress("gather pairs of texts", 1, 1)
     learned, held_out = pairs.parted(config.validation_share)
+    require_possible(learned, held_out, config)
+    rewritten, rewriting_metrics = rewriter.rewritten(config, learned, texts)
     target = work / "model"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     compared = adapt_model(
-        open_model_folder(encoding.model), learned, held_out, texts, config, work=work, target=target, progress=progress
+        open_model_folder(encoding.model),
+        learned,
+        held_out,
+        texts,
+        config,
+        work=work,
+        target=target,
+        rewritten=rewritten,
+        progress=progress,
     )
-    metrics = {**compared.metrics(), **pairs.counts(), IS_BETTER: float(compared.is_better)}
+    metrics = {**compared.metrics(), **pairs.counts(), **rewriting_metrics, IS_BETTER: float(compared.is_better)}
     kept = {MODEL: encoding.model, **plain(config)}
     with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
         shutil.copytree(target, draft.folder, dirs_exist_ok=True)

@@ -7,8 +7,8 @@ pairs that neither learned from. Knows nothing of where the pairs come from.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from aisle.language.model_folder import ModelFolder
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
-from aisle.language.views import piece_of, view_of
+from aisle.language.views import View, ViewConfig, piece_of, view_of
 from aisle.language.word_learning import words_objective
 from aisle.training.loop import Evaluate, Objective, train
 from aisle.training.plan import steps_of
@@ -73,6 +73,7 @@ def adapt(
     *,
     work: Path,
     target: Path,
+    rewritten: Mapping[str, Sequence[str]] | None = None,
     progress: Progress = silent,
 ) -> Compared:
     """Train a copy of the model in ``folder`` and write it to ``target``.
@@ -85,22 +86,14 @@ def adapt(
         config: what and how long.
         work: for checkpoints; a killed run goes on from there.
         target: an empty folder.
+        rewritten: other ways to write some texts, read as often as ``config.views`` says.
         progress: hears of each part.
 
     Raises:
         ConfigError: the adapter cannot be merged, so that nothing could serve it; or no token masks a word.
         NotReadyError: too few pairs to learn from or to compare by.
     """
-    if config.adapter.method in UNMERGEABLE:
-        raise ConfigError(unmergeable(config.adapter.method), setting="adapt.adapter.method")
-    n_checked = len(np.unique(held_out.left))
-    if len(learned) < config.least_pairs or n_checked < _LEAST_CHECKED:
-        raise NotReadyError(
-            f"there are {len(learned):,} pairs of texts to learn from and {n_checked:,} to compare by; needed are "
-            f"{config.least_pairs:,} and {_LEAST_CHECKED}: import searches with the clicks or purchases that followed "
-            "them, or items with descriptions",
-            command="aisle import",
-        )
+    require_possible(learned, held_out, config)
     tower, tokenizer = open_tower(folder)
     max_tokens = min(folder.max_tokens, config.contrast.max_tokens)
     searched = _to_search(held_out, texts)
@@ -118,12 +111,36 @@ def adapt(
     before = check("check the model before")
     is_asked = is_watched() or bool({"evaluate_every", "early_stopping"} & set(config.training))
     n_learning = learn(
-        tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress, evaluate if is_asked else None
+        tower,
+        tokenizer,
+        folder,
+        learned,
+        texts,
+        config,
+        max_tokens,
+        work,
+        progress,
+        evaluate if is_asked else None,
+        rewritten,
     )
     tower.model = merged(tower.model)
     after = check("check the model after")
     save_tower(tower, folder, target)
     return Compared(before, after, n_learning)
+
+
+def require_possible(learned: TextPairs, held_out: TextPairs, config: AdaptConfig) -> None:
+    """Refuse what ``adapt`` cannot do, before anything costs time or money; raises as ``adapt`` does."""
+    if config.adapter.method in UNMERGEABLE:
+        raise ConfigError(unmergeable(config.adapter.method), setting="adapt.adapter.method")
+    n_checked = len(np.unique(held_out.left))
+    if len(learned) < config.least_pairs or n_checked < _LEAST_CHECKED:
+        raise NotReadyError(
+            f"there are {len(learned):,} pairs of texts to learn from and {n_checked:,} to compare by; needed are "
+            f"{config.least_pairs:,} and {_LEAST_CHECKED}: import searches with the clicks or purchases that followed "
+            "them, or items with descriptions",
+            command="aisle import",
+        )
 
 
 def learn(
@@ -137,6 +154,7 @@ def learn(
     work: Path,
     progress: Progress = silent,
     evaluate: Evaluate | None = None,
+    rewritten: Mapping[str, Sequence[str]] | None = None,
 ) -> int:
     """Train ``tower`` in place by each of ``config.objectives``; see ``adapt``.
 
@@ -146,7 +164,7 @@ def learn(
     Returns:
         How many parameters learned.
     """
-    material = _Material(tokenizer, folder, pairs, list(dict.fromkeys(texts)), config, max_tokens)
+    material = _Material(tokenizer, folder, pairs, list(dict.fromkeys(texts)), config, max_tokens, rewritten or {})
     last = config.objectives[-1]
     last_training = config.training_of(last)
     _, n_steps = steps_of(last_training, len(pairs) if last == "contrast" else len(material.texts))
@@ -176,6 +194,7 @@ class _Material:
     texts: Sequence[str]
     config: AdaptConfig
     max_tokens: int
+    rewritten: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def objective(self, name: Learned, tower: TextTower, progress: Progress) -> tuple[Any, Objective]:
         """The network to train, of which ``tower`` is a part, and what it learns."""
@@ -190,8 +209,12 @@ class _Material:
     def _pieces(self) -> Objective:
         every = np.arange(len(self.texts), dtype=np.int64)
         of_texts = TextPairs(self.texts, self.texts, every, every)
-        contrast, piece = self.config.contrast, piece_of(self.config.pieces)
-        return Contrast("find items by their words", of_texts, self.tokenizer, contrast, left_view=piece)
+        piece = piece_of(self.config.pieces)
+        if self.rewritten:
+            only_rewriting = ViewConfig(rewritten_chance=self.config.views.rewritten_chance)
+            piece = _after(view_of(only_rewriting, self.rewritten), piece)
+        told = "find items by their words"
+        return Contrast(told, of_texts, self.tokenizer, self.config.contrast, left_view=piece)
 
     def _contrast(self, tower: TextTower, progress: Progress) -> Objective:
         pairs, config = self.pairs, self.config.contrast
@@ -202,9 +225,18 @@ class _Material:
                 for side, told in ((pairs.lefts, "left"), (pairs.rights, "right"))
             )
             pairs = with_hard_negatives(pairs, lefts, rights, config.mined_negatives)
-        view = view_of(self.config.views) if self.config.views.changes else None
+        view = view_of(self.config.views, self.rewritten) if self.config.views.changes else None
         told = "learn what belongs together"
         return Contrast(told, pairs, self.tokenizer, config, left_view=view, right_view=view)
+
+
+def _after(first: View, then: View) -> View:
+    """One view of another."""
+
+    def view(text: str, rng: np.random.Generator) -> str:
+        return then(first(text, rng), rng)
+
+    return view
 
 
 def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:

@@ -32,10 +32,15 @@ def open_chat_model(config: ChatConfig | None, wanted_by: str, *, progress: Prog
         ConfigError: there is none, or an unknown kind, or a model or setting that does not fit it.
         UnavailableError: a model that must be fetched does not come.
     """
+    return find("aisle.chat_models", require_chat_model(config, wanted_by).kind).from_config(config, progress=progress)
+
+
+def require_chat_model(config: ChatConfig | None, wanted_by: str) -> ChatConfig:
+    """Refuse at once what ``open_chat_model`` would refuse because the shop names no chat model."""
     if config is None:
         raise ConfigError(
             f"{wanted_by} needs a chat model, and the shop names none; add [chat] with kind and model to aisle.toml, "
             "see docs/settings.md",
             setting="chat",
         )
-    return find("aisle.chat_models", config.kind).from_config(config, progress=progress)
+    return config

@@ -46,7 +46,8 @@ class ViewConfig(Config):
     shuffle_chance: float = Field(default=0.0, ge=0.0, le=1.0)
     """Chance that the parts of a text (title, brand, category, description) come in another order."""
     rewritten_chance: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Chance that a text is read in one of the ways in which the chat model of ``[chat]`` wrote it anew."""
+    """Chance that a text is read in one of the ways in which the chat model of ``[chat]`` wrote it anew. ``pieces`` are
+    then cut out of those ways as often."""
 
     @property
     def changes(self) -> bool:
