@@ -9,6 +9,7 @@ with BM25: BM25 scaled to the query's best plus twice the cosine, over the best 
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 import zlib
@@ -24,11 +25,12 @@ from numpy.typing import NDArray
 
 from aisle.contracts import Float32Array
 from aisle.language.adapt_config import AdaptConfig
+from aisle.language.adapters import UNMERGEABLE, merged
 from aisle.language.adapting import learn
 from aisle.language.contrast_pairs import TextPairs
 from aisle.language.model_folder import open_model_folder
 from aisle.language.retrieval_check import interval
-from aisle.language.tower import TextTower, open_tower, place
+from aisle.language.tower import TextTower, open_tower, place, save_tower
 from benchmarks.result import Metrics, Run
 
 MAX_TOKENS = 64
@@ -72,6 +74,7 @@ def judged_pairs(judged: Judgments, titles: Mapping[str, str]) -> TextPairs:
         right,
         {one: rows for one, rows in wrong.items() if len(rows)},
         np.array([gain for *_, gain in pairs]),
+        np.ones(len(queries), dtype=np.bool_),
     )
 
 
@@ -82,6 +85,16 @@ class Search:
     ids: list[str]
     titles: list[str]
     judged: Judgments
+
+    def among(self, n_others: int | None) -> Search:
+        """The same over the judged titles and ``n_others`` drawn from the rest; None for all."""
+        if n_others is None:
+            return self
+        wanted = {product for grades in self.judged.values() for product in grades}
+        is_wanted = np.array([one in wanted for one in self.ids])
+        drawn = np.random.default_rng(0).permutation(np.flatnonzero(~is_wanted))[:n_others]
+        rows = np.union1d(np.flatnonzero(is_wanted), drawn).tolist()
+        return Search([self.ids[row] for row in rows], [self.titles[row] for row in rows], self.judged)
 
     def gains(self, lists: Sequence[Int64Array]) -> list[float]:
         """ndcg@10 of each query's rows; see ``product_search.PROTOCOL``."""
@@ -97,9 +110,10 @@ class Search:
 def best_rows(asked: Float32Array, found: Float32Array, depth: int) -> list[Int64Array]:
     """Rows of ``found`` nearest to each of ``asked``, best first, ties by row."""
     lists: list[Int64Array] = []
+    depth = min(depth, len(found))
     for start in range(0, len(asked), 64):
         cosines = asked[start : start + 64] @ found.T  # (64, n)
-        near = np.argpartition(-cosines, depth, axis=1)[:, :depth]
+        near = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
         for row, columns in enumerate(near):
             lists.append(columns[np.lexsort((columns, -cosines[row, columns]))])
     return lists
@@ -139,6 +153,8 @@ def measure(
     settings: Mapping[str, Any],
     run_of: Any,
     on: str = "test",
+    n_others: int | None = None,
+    keep: Path | None = None,
 ) -> tuple[Run, Metrics, dict[str, Metrics]]:
     """Figures of each method, ``full``, or the last named, as the system."""
     ids, titles = products
@@ -149,19 +165,19 @@ def measure(
     }
     learned = judged_pairs({query: grades for query, grades in known.items() if part_of(query) == "training"}, title_of)
     measured = test or {query: grades for query, grades in known.items() if part_of(query) == on}
+    search = Search(ids, titles, measured).among(n_others)
     run: Run = run_of(
         PROTOCOL.format(
             n_training=len(learned.lefts),
             learned=LEARNED,
             bad=BAD,
             n_test=len(measured),
-            n_products=len(ids),
+            n_products=len(search.ids),
             seeds=list(seeds),
             settings=dict(settings),
         )
     )
-    search = Search(ids, titles, measured)
-    words = Words.of(titles, list(measured))
+    words = Words.of(search.titles, list(measured))
     by_words = [rows[:10] for rows in words.rows]
     found: dict[str, Metrics] = {"bm25s": {"ndcg@10": round(float(np.mean(search.gains(by_words))), 4)}}
     frozen: NDArray[np.float64] | None = None
@@ -171,15 +187,8 @@ def measure(
             own = METHODS[method]
             training = {"trackers": [], **settings.get("training", {}), **own.get("training", {}), "seed": seed}
             config = AdaptConfig.parse({**SETTINGS, **settings, **own, "training": training}, "adapt")
-            folder = open_model_folder(None)
-            tower, tokenizer = open_tower(folder)
-            started = time.monotonic()
-            n_learning = 0
-            with tempfile.TemporaryDirectory() as work:
-                if own:
-                    n_learning = learn(tower, tokenizer, folder, learned, titles, config, MAX_TOKENS, Path(work))
-            minutes = (time.monotonic() - started) / 60.0
-            gains, both = alone_and_with_words(search, words, tower, tokenizer)
+            made = adapted(learned, titles, config, keep / f"{method}-{seed}" if keep and own else None, bool(own))
+            gains, both = alone_and_with_words(search, words, made.tower, made.tokenizer)
             frozen = gains if frozen is None else frozen
             low, high = interval(gains - frozen)
             figures.append(
@@ -188,8 +197,8 @@ def measure(
                     "ndcg@10_with_bm25": float(both.mean()),
                     "gain_low": low,
                     "gain_high": high,
-                    "minutes": minutes,
-                    "trained_parameters": float(n_learning),
+                    "minutes": made.minutes,
+                    "trained_parameters": float(made.n_learning),
                 }
             )
             run.say(f"{method}, seed {seed}: {figures[-1]}")
@@ -198,6 +207,38 @@ def measure(
         found[method] = {name: round(value, 4) for name, value in {**means, **spread}.items()}
     system = "full" if "full" in found else list(found)[-1]
     return run, found.pop(system), found
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model, how long it learned and how many of its numbers did."""
+
+    tower: TextTower
+    tokenizer: Any
+    minutes: float = 0.0
+    n_learning: int = 0
+
+
+def adapted(pairs: TextPairs, titles: Sequence[str], config: AdaptConfig, kept: Path | None, is_taught: bool) -> Made:
+    """The packaged model, taught or not; one that is ``kept`` there learns no more."""
+    told = kept and kept / "told.json"
+    if kept and told and told.is_file():
+        return Made(*open_tower(open_model_folder(str(kept))), **json.loads(told.read_text()))
+    folder = open_model_folder(None)
+    tower, tokenizer = open_tower(folder)
+    if not is_taught:
+        return Made(tower, tokenizer)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as aside:
+        work = kept.with_suffix(".work") if kept else Path(aside)
+        n_learning = learn(tower, tokenizer, folder, pairs, titles, config, MAX_TOKENS, work)
+    minutes = (time.monotonic() - started) / 60.0
+    if kept and told and config.adapter.method not in UNMERGEABLE:
+        tower.model = merged(tower.model)
+        kept.mkdir(parents=True)
+        save_tower(tower, folder, kept)
+        told.write_text(json.dumps({"minutes": minutes, "n_learning": n_learning}))
+    return Made(tower, tokenizer, minutes, n_learning)
 
 
 @dataclass(frozen=True)

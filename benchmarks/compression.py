@@ -67,7 +67,7 @@ def measure(given: argparse.Namespace, work: Path) -> None:
     part = "validation" if given.tuning else "test"
     queries = [query for query in judged if part_of(query) == "training"]
     measured = read_all(given.test) if given.test else {q: of for q, of in judged.items() if part_of(q) == part}
-    search = among(ids, titles, measured, given.others)
+    search = Search(ids, titles, measured).among(given.others)
     config = CompressConfig.parse({"neurons": 0.5, **tomllib.loads(given.settings)}, "compress")
     folder = open_model_folder(given.model)
     run = Run("compression", "")
@@ -135,17 +135,6 @@ def models(
         done.append(name)
         yield f"{', '.join(done)} fp32", model, "fp32"
         yield f"{', '.join(done)} int8", model, "int8"
-
-
-def among(ids: list[str], titles: list[str], judged: dict[str, dict[str, float]], n_others: int | None) -> Search:
-    """The titles to search: all, or the judged ones and ``n_others`` drawn from the rest."""
-    if n_others is None:
-        return Search(ids, titles, judged)
-    wanted = {product for grades in judged.values() for product in grades}
-    rest = [row for row, one in enumerate(ids) if one not in wanted]
-    drawn = np.random.default_rng(0).permutation(rest)[:n_others]
-    rows = sorted({*(row for row, one in enumerate(ids) if one in wanted), *drawn.tolist()})
-    return Search([ids[row] for row in rows], [titles[row] for row in rows], judged)
 
 
 def told(run: Run) -> Progress:

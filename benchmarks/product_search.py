@@ -68,6 +68,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=["full"], help="with --adapt, see METHODS of adapting.py")
     parser.add_argument("--seeds", type=int, default=1, help="with --adapt: runs of each method")
     parser.add_argument("--adapt-settings", default="", help="with --adapt: TOML of [adapt], to try a setting")
+    parser.add_argument("--others", type=int, help="with --adapt: search the judged titles and so many others only")
+    parser.add_argument("--keep", type=Path, help="with --adapt: keep models here; those kept before learn no more")
     parser.add_argument("--settings", default="", help="TOML of the shop's settings, to try a setting")
     given = parser.parse_args()
     frame = pl.read_parquet(given.products).drop_nulls()
@@ -108,6 +110,8 @@ def adapt(given: argparse.Namespace, products: Products) -> None:
         tomllib.loads(given.adapt_settings),
         lambda protocol: Run("product_search --adapt", protocol),
         "validation" if given.tuning else "test",
+        given.others,
+        given.keep,
     )
     run.finish(system, peers)
 

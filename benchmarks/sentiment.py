@@ -30,7 +30,8 @@ from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.new_model import NewModelConfig, new_model
 from aisle.language.pretrain_config import PretrainConfig
 from aisle.language.pretraining import pretrain
-from aisle.language.self_training import SelfTrainingConfig, self_train
+from aisle.language.self_training import self_train
+from aisle.language.self_training_config import SelfTrainingConfig
 from aisle.language.text_model import TextModel
 from benchmarks.result import Metrics, Run
 from benchmarks.text_tasks import Labelled, Told, averaged, by_finetuning, by_ngrams, by_vectors
@@ -227,16 +228,16 @@ def by_self_training(bench: Bench, labelled: Labelled, seed: int, teacher: Path 
     told = self_train(
         bench.model,
         [table_of(labelled)],
-        unlabelled,
+        [LabelledTexts("without labels", unlabelled, {})],
         TASK,
         FinetuneConfig.parse(settings_of(bench, seed), "finetune"),
         SelfTrainingConfig(),
         work=target.parent / "work",
         target=target,
     )
-    last = told.rounds[-1]
     said = TextModel.load(target).predict(bench.test.texts)["label"].astype(np.float64)
-    return Told(said, sum(one.trained.seconds for one in told.rounds) / 60, last.n_trained_parameters)
+    rounds = [told.first, *(one.finetuned for one in told.rounds if one.finetuned is not None)]
+    return Told(said, sum(one.trained.seconds for one in rounds) / 60, told.kept.n_trained_parameters)
 
 
 def by_active_learning(

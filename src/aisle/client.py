@@ -169,6 +169,19 @@ class Client:
         query = wire.SuggestQuery(prefix=prefix, size=size, language=language)
         return list(self._get("/v1/suggest", wire.Suggestions, query).suggestions)
 
+    # Labelling texts.
+
+    def classifiers(self) -> list[wire.TextClassifier]:
+        """The fine-tuned models that can be asked."""
+        return list(self._get("/v1/classifiers", wire.TextClassifiers).classifiers)
+
+    def classify(
+        self, name: str, texts: Sequence[str], *, second: Sequence[str | None] | None = None
+    ) -> wire.Classified:
+        """What the model ``name`` says of each text; ``second`` is what each is looked at together with."""
+        ask = wire.ClassifyAsk(texts=tuple(texts), second=None if second is None else tuple(second))
+        return self._post(f"/v1/classify/{_quoted(name)}", ask, wire.Classified)
+
     # Filling.
 
     def add_events(self, events: Iterable[wire.Event]) -> wire.Written:
@@ -246,14 +259,30 @@ class Client:
 
     # Operating.
 
-    def start_training(self, names: Sequence[str] | None = None) -> wire.Job:
-        """Start to learn from everything recorded; raises ``ConflictError`` while another training runs."""
-        body = wire.TrainingAsk(names=None if names is None else tuple(names))
+    def start_training(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        kind: Literal["train", "adapt", "compress"] = "train",
+        size: Literal["tiny", "small", "large"] | None = None,
+    ) -> wire.Job:
+        """Start to learn; raises ``ConflictError`` while another training runs.
+
+        Args:
+            names: for ``train``, which models; None for all.
+            kind: from everything recorded; or the language model this shop; or to be smaller.
+            size: for the language model, how long; None as the shop's settings say.
+        """
+        body = wire.TrainingAsk(kind=kind, names=None if names is None else tuple(names), size=size)
         return self._send("POST", "/v1/training", wire.Job, content=_bytes(body), is_safe=False)
 
     def read_training(self, job_id: str) -> wire.Job:
         """How a training goes."""
         return self._get(f"/v1/training/{_quoted(job_id)}", wire.Job)
+
+    def stop_training(self, job_id: str) -> wire.Job:
+        """End a training that runs; the job as it was before."""
+        return self._send("DELETE", f"/v1/training/{_quoted(job_id)}", wire.Job)
 
     def trainings(self) -> list[wire.Job]:
         """Trainings, newest first."""

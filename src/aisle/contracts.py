@@ -303,19 +303,6 @@ class Meter(Protocol):
         ...
 
 
-class Unmetered:
-    """The ``Meter`` that nobody reads."""
-
-    def took(self, placement: str, stage: str, seconds: float) -> None:
-        """Nothing."""
-
-    def missed(self, placement: str, part: str, why: Literal["failed", "late", "missing"]) -> None:
-        """Nothing."""
-
-    def answered(self, placement: str, n_asks: int, seconds: float) -> None:
-        """Nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How far an import has come, committed with the rows it stands for.
@@ -597,4 +584,8 @@ class ArtifactStore(Protocol):
 
     def versions(self, name: str) -> list[Manifest]:
         """All versions, oldest first."""
+        ...
+
+    def names(self) -> list[str]:
+        """The models that have a current version, in alphabetical order; cheap, nothing is checked."""
         ...

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Progress, Unmetered, silent
+from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Progress, silent
 from aisle.domain import (
     Context,
     Document,
@@ -32,11 +32,12 @@ from aisle.evaluation import Report
 from aisle.flows import finetune, recommend, search, train
 from aisle.flows.adapt import ENCODER
 from aisle.flows.asks import Ask, all_answered, pages
+from aisle.flows.classify import Classifiers
 from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.explain import explain
 from aisle.flows.rank_training import RankerSpec, said, train_ranker
-from aisle.flows.stages import RANKER
+from aisle.flows.stages import RANKER, Unmetered
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files
@@ -104,6 +105,8 @@ class Shop:
         self.records = SqlRecords.open(folder.database)
         self.outbox = SlateOutbox(self.records, clock, kept_days=self.settings.shop.slates_kept_days)
         """Lists on their way into the records."""
+        self.classifiers = Classifiers(self.ranker.artifacts)
+        """The fine-tuned models, asked by name; see ``teacher.finetune``."""
         own = self.folder, self.settings, self.specs, self.ranker, self.records, self.outbox
         self._live = LiveShop(Belongings(*own, clock, progress, self.meter))
 

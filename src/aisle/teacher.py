@@ -22,6 +22,7 @@ from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
+from aisle.language.self_training_config import SelfTrainingConfig
 from aisle.retrieval.semantic import SemanticConfig, item_texts, item_titles
 from aisle.settings import EncoderConfig, Settings
 from aisle.training.tuning import Tuned
@@ -71,7 +72,7 @@ class Teacher:
             config,
             self.settings.encoder.model,
             self._large(),
-            AdaptConfig.parse(self.settings.adapt, "adapt").validation_share,
+            AdaptConfig.parse(self.settings.adapt, "adapt"),
             snapshot,
             self.records,
             texts,
@@ -99,6 +100,11 @@ class Teacher:
         model = self.settings.encoder.model
         return tune.tune_finetune(self.settings.finetune, model, tables, tasks, varied, n_trials, where, self.progress)
 
+    def tune_pretrain(self, texts: Sequence[str], varied: Sequence[str], n_trials: int) -> Tuned:
+        """Search for settings of ``[pretrain]``, by ``texts``; see ``flows.tune``."""
+        where = self.folder.root / "tuning" / "pretrain"
+        return tune.tune_pretrain(self.settings.pretrain, texts, varied, n_trials, where, self.progress)
+
     def finetune(
         self,
         name: str,
@@ -108,6 +114,8 @@ class Teacher:
         *,
         model: str | None = None,
         start_from: str | None = None,
+        unlabelled: Sequence[LabelledTexts] = (),
+        self_training: SelfTrainingConfig | None = None,
     ) -> Manifest:
         """Teach a model labels of texts; its version answers when this returns.
 
@@ -119,6 +127,9 @@ class Teacher:
             model: what to begin from; None takes the encoder that answers, adapted or not.
             start_from: a fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``; or a
                 folder of an adapter that was trained on ``model``.
+            unlabelled: tables of texts that the model labels for itself where it is sure, and learns from too if that
+                is better; see ``self_training.self_train``.
+            self_training: how it does that; None takes its defaults.
 
         Raises:
             ConfigError: a setting or name is wrong.
@@ -133,7 +144,18 @@ class Teacher:
             )
         work = self.folder.models / f".finetuning-{name}"
         return finetune.finetune(
-            name, tables, tasks, config, model or encoder.model, self.artifacts, work, start_from, self.progress
+            name,
+            tables,
+            tasks,
+            config,
+            model,
+            encoder.model,
+            self.artifacts,
+            work,
+            start_from,
+            self.progress,
+            unlabelled,
+            self_training or SelfTrainingConfig(),
         )
 
     def text_model(self, name: str) -> TextModel:
@@ -145,7 +167,7 @@ class Teacher:
         """
         from aisle.language.text_model import TextModel  # brings torch
 
-        return TextModel.load(finetune.folder_of(name, self.artifacts))
+        return TextModel.load(finetune.current(name, self.artifacts)[0])
 
     def lists(self, most_rows: int = 50_000) -> LabelledTexts:
         """Clicks and purchases in the shop's latest lists, for the tasks ``CLICK`` and ``CONVERSION``.

@@ -14,10 +14,11 @@ import torch
 from transformers import BertConfig, BertModel
 
 from aisle.cli.visiting import SimulatedClock
-from aisle.domain import Event, EventType
+from aisle.domain import Event, EventType, Item, ItemText
 from aisle.errors import ConfigError, NotReadyError, UnavailableError
 from aisle.flows.text_pairs import gather_pairs
 from aisle.folder import init
+from aisle.language import adapting
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.model_folder import packaged_folder
 from aisle.language.rewriting import RewritingConfig
@@ -164,6 +165,27 @@ def test_queries_are_sent_only_if_enough_people_typed_them_and_none_that_looks_p
     queries = set(sent(server)) - titles
     assert "wanted by six" in queries
     assert queries <= {"wanted by six", "面霜", "indoor shoes", "slippers"}
+
+
+def test_a_stopped_run_goes_on_with_the_rewritings_it_began_with(
+    shop: Shop, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(adapting, "learn", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            shop.adapt(BRIEF)
+    n_sent = len(sent(server))
+    assert n_sent > 100
+    shop.folder.rewritings.unlink()
+    shop.add_items([Item("new", (ItemText("en", "Another plastic thing"),))])
+
+    manifest = shop.adapt(BRIEF)
+
+    assert len(sent(server)) == n_sent
+    assert manifest.metrics["n_texts_to_rewrite"] == n_sent
 
 
 def test_without_a_chat_model_rewriting_is_refused_at_once(tmp_path: Path, shop: Shop) -> None:

@@ -226,8 +226,8 @@ def test_labels_are_taught_and_told(run, tmp_path):
 
     assert taught["version"] == "000001"
     assert taught["metrics"]["n_trained_parameters"] == 4 * 385
-    assert first["opinion"]["good"] > second["opinion"]["good"]
-    assert set(first["topics"]) == {"kitchen", "outdoors", "steel"}
+    assert first["labels"]["opinion"]["good"] > second["labels"]["opinion"]["good"]
+    assert set(first["labels"]["topics"]) == {"kitchen", "outdoors", "steel"}
     assert "opinion: " in run("classify", "shop", "says", "reviews.csv").stdout
     assert "aisle classify shop more" in " ".join(again.stdout.split())
 

@@ -46,6 +46,7 @@ BEYOND_THE_DOCUMENT = {
     "Idempotency-Key": "this key was sent before with another body",
     "format": "but no record has a key of that form",
     "min_price_minor": "is above max_price_minor",
+    "second": "second texts; give one each",
 }
 """Why a request that the document allows is refused nevertheless, by field: it depends on what the shop holds, on two
 fields together, or on what remains of a text once it is clean. JSON Schema cannot say any of these."""

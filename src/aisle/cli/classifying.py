@@ -10,12 +10,26 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from aisle.cli.labelled import read_labelled
-from aisle.cli.screen import JsonOption, ShopArgument, err, opened, out, print_json, print_line, rows
+from aisle.cli.labelled import TEXT, check_names, counted, read_labelled
+from aisle.cli.said import Said, csv_lines, json_line, plain_line
+from aisle.cli.screen import (
+    JsonOption,
+    ShopArgument,
+    err,
+    opened,
+    out,
+    print_json,
+    print_lines,
+    rows,
+    tell,
+    told_errors,
+)
+from aisle.cli.self_taught import SELF_TRAINING, self_training_of, show_rounds, unlabelled_in
 from aisle.errors import ConfigError
 from aisle.flows.click_texts import CLICK, CONVERSION
 from aisle.flows.tune import over
-from aisle.ingest.text_tables import read_table, texts_in
+from aisle.ingest.text_columns import columns_named, seconds_in, texts_in
+from aisle.ingest.text_tables import read_table
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Of the model in this shop.", show_default=False)]
@@ -23,7 +37,10 @@ TableOption = Annotated[
     list[Path] | None,
     typer.Option("--table", help="Labelled rows: CSV, TSV, JSONL or Parquet; may be repeated.", show_default=False),
 ]
-TextOption = Annotated[str, typer.Option("--text", help="Column of the text; several with commas between.")]
+TextOption = Annotated[
+    str | None,
+    typer.Option("--text", help="Column of the text; several with commas between. Default: text.", show_default=False),
+]
 SecondOption = Annotated[
     str | None, typer.Option("--second", help="Column of what each text is looked at with, such as a query.")
 ]
@@ -36,6 +53,7 @@ TaskOption = Annotated[
         show_default=False,
     ),
 ]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a text.")]
 Trained = Literal["all", "heads", "lora", "adalora", "prefix", "bottleneck"]
 
 
@@ -44,7 +62,7 @@ def finetune(
     name: NameArgument,
     task: TaskOption,
     table: TableOption = None,
-    text: TextOption = "text",
+    text: TextOption = None,
     second: SecondOption = None,
     trained: Annotated[
         Trained | None,
@@ -61,6 +79,25 @@ def finetune(
         str | None,
         typer.Option("--start-from", help="A fine-tuned model of this shop, a folder of one, or of an adapter."),
     ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--unlabelled",
+            help="Texts without labels: the model labels those it is sure of and learns from them too, if that is "
+            "better on texts it has not seen; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    confident_above: Annotated[
+        float | None,
+        typer.Option(
+            "--confident-above", help="With --unlabelled: probability from which on it is sure. Default: 0.9."
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", help="With --unlabelled: how often it labels, at most. Default: 1.", min=1, max=10),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Teach a model labels of texts: opinion, intent, topic, tags, clicks; several at once.
@@ -71,26 +108,42 @@ def finetune(
     Example: aisle finetune myshop opinion --table reviews.csv --text review --task opinion=binary:liked
     Example: aisle finetune myshop clicks --task click --task conversion
     Example: aisle finetune myshop other --table more.csv --task topic=classes:topic --start-from opinion
+    Example: aisle finetune myshop opinion --table few.csv --task opinion=binary:liked --unlabelled reviews.csv
     """
+    with told_errors():
+        if not table:
+            refuse_columns(text, second, "of --table; without --table the shop's own lists are learned from")
+            check_names(task, task)
+        how = self_training_of(bool(table), unlabelled, confident_above, rounds)
+        more = unlabelled_in(unlabelled or (), TEXT if text is None else text, second)
     with opened(shop) as open_shop:
         if table:
-            tables, tasks = read_labelled(table, text, second, task)
+            tables, tasks = read_labelled(table, TEXT if text is None else text, second, task, tell)
         else:
             tasks = [named_task(one) for one in task]
             tables = [open_shop.teacher.lists()]
             wanted = {one.name for one in tasks}
             tables = [replace(one, labels={k: v for k, v in one.labels.items() if k in wanted}) for one in tables]
         config = FinetuneConfig.parse(over(open_shop.settings.finetune, changed(trained, size)), "finetune")
-        manifest = open_shop.teacher.finetune(name, tables, tasks, config, model=model, start_from=start_from)
+        manifest = open_shop.teacher.finetune(
+            name, tables, tasks, config, model=model, start_from=start_from, unlabelled=more, self_training=how
+        )
+    n_rows = counted(tables, tasks)
     if json:
         yes = {one.name: one.labels[1] for one in tasks if one.kind == "binary"}
-        print_json({"name": name, "version": manifest.version, "yes": yes, "metrics": dict(manifest.metrics)})
+        about = {"name": name, "version": manifest.version, "yes": yes, "rows": n_rows}
+        print_json({**about, "metrics": dict(manifest.metrics)})
         return
-    lines = [(one, f"{value:,.4g}") for one, value in sorted(manifest.metrics.items())]
+    shown = {one: value for one, value in manifest.metrics.items() if not one.startswith(SELF_TRAINING)}
+    lines = [(one, f"{value:,.4g}") for one, value in sorted(shown.items())]
     out.print(rows(("on what it had not seen", ""), lines, f"{name} {manifest.version}"))
     for one in tasks:
+        labels = ", ".join(f"{label!r} {n:,}" for label, n in n_rows[one.name].items())
+        out.print(escape(f"{one.name}, rows by label: {labels}"), highlight=False)
         if one.kind == "binary":
             out.print(escape(f"{one.name}: {one.labels[1]!r} means yes, {one.labels[0]!r} no"), highlight=False)
+    if more:
+        show_rounds(manifest.metrics, tasks[0])
     out.print(f"next: [bold]aisle classify {escape(shop)} {escape(name)} FILE[/]", highlight=False)
 
 
@@ -98,40 +151,67 @@ def classify(
     shop: ShopArgument,
     name: NameArgument,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Texts: CSV, TSV, JSONL, Parquet, TXT.")] = None,
-    text: TextOption = "text",
+    text: TextOption = None,
     second: SecondOption = None,
     say: Annotated[list[str] | None, typer.Option("--say", help="A text itself, in place of FILE.")] = None,
-    json: JsonOption = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV: the text, and of each task label, probability.")
+    ] = False,
+    json: JsonLinesOption = False,
 ) -> None:
-    """Tell the labels of texts, with calibrated probabilities; one line a text.
+    """Tell the labels of texts, with calibrated probabilities; one line a text, one row or object with --csv or --json.
 
     Example: aisle classify myshop opinion --say "fits well and looks great"
+    Example: aisle classify myshop opinion new.csv --text title,review --csv > told.csv
     """
-    with opened(shop) as open_shop:
+    with told_errors():
         if (file is None) == (not say):
             raise ConfigError("give either FILE or --say, what is to be classified")
-        others: list[str | None] | None = None
-        texts = list(say or ())
-        if file is not None:
-            frame = read_table(file)
-            texts = texts_in(frame, text.split(","), str(file))
-            others = None if second is None else [one or None for one in texts_in(frame, [second], str(file))]
+        if say:
+            refuse_columns(text, second, "of FILE, and --say gives the texts themselves")
+        if csv and json:
+            raise ConfigError("--csv and --json are two ways to print the same; give one of them")
+        texts, others = (
+            (said_texts(say or ()), None) if file is None else texts_of(file, TEXT if text is None else text, second)
+        )
+    with opened(shop) as open_shop:
         model = open_shop.teacher.text_model(name)
-        said = model.predict(texts, others, progress=open_shop.progress)
-    for number, one in enumerate(texts):
-        found = {
-            task.name: {
-                label: round(float(value), 4) for label, value in zip(task.labels, said[task.name][number], strict=True)
-            }
-            for task in model.tasks
-        }
-        if json:
-            print_json({"text": one, **found})
-            continue
-        best = "  ".join(f"{task}: {said_of(found[task], is_tags(model.tasks, task))}" for task in found)
-        print_line(f"{one[:80]}\t{best}")
+        said = Said(texts, model.tasks, model.predict(texts, others, progress=open_shop.progress))
     if not texts:
-        err.print(f"{file} has no rows")
+        err.print(escape(f"{file} has no rows"), highlight=False)
+    with told_errors():
+        print_lines(csv_lines(said) if csv else map(json_line if json else plain_line, said))
+
+
+def texts_of(file: Path, text: str, second: str | None) -> tuple[list[str], list[str | None] | None]:
+    """The texts of a file, and what each is looked at together with."""
+    frame = read_table(file)
+    return texts_in(frame, columns_named("--text", text), str(file)), seconds_in(frame, second, str(file))
+
+
+def said_texts(say: Sequence[str]) -> list[str]:
+    """The texts of a command line.
+
+    Raises:
+        ConfigError: one is not in the terminal's encoding.
+    """
+    for number, one in enumerate(say, 1):
+        if any("\ud800" <= character <= "\udfff" for character in one):
+            raise ConfigError(
+                f"text {number} of --say has bytes that are no UTF-8; write it in the terminal's encoding"
+            )
+    return list(say)
+
+
+def refuse_columns(text: str | None, second: str | None, why: str) -> None:
+    """Options that would change nothing.
+
+    Raises:
+        ConfigError: one is given.
+    """
+    for option, value in (("--text", text), ("--second", second)):
+        if value is not None:
+            raise ConfigError(f"{option} {value!r} names a column {why}; leave {option} out")
 
 
 def named_task(name: str) -> TaskConfig:
@@ -154,15 +234,3 @@ def changed(trained: Trained | None, size: str | None) -> dict[str, object]:
     elif trained is not None:
         given |= {"trained": "all", "adapter": {"method": trained}}
     return given
-
-
-def is_tags(tasks: Sequence[TaskConfig], name: str) -> bool:
-    """Whether any number of the task's labels may be right."""
-    return next(task.kind == "tags" for task in tasks if task.name == name)
-
-
-def said_of(probabilities: dict[str, float], may_be_several: bool) -> str:
-    """The labels that hold, with their probabilities."""
-    ordered = sorted(probabilities.items(), key=lambda named: -named[1])
-    held = [one for one in ordered if one[1] >= 0.5] if may_be_several else ordered[:1]
-    return ", ".join(f"{label} {value:.2f}" for label, value in held) or "none"

@@ -16,7 +16,8 @@ from aisle.cli.screen import Bars, err, opened, out, told_errors
 from aisle.contracts import Encoder, Float32Array, Reader
 from aisle.errors import ConfigError, DataError
 from aisle.ingest.label_book import SKIP, STOP, UNDO, LabelBook
-from aisle.ingest.text_tables import read_table, texts_in
+from aisle.ingest.text_columns import columns_named, texts_in
+from aisle.ingest.text_tables import read_table
 from aisle.language.active_learning import Pick, pick
 from aisle.language.opening import open_encoder
 from aisle.settings import EncoderConfig
@@ -69,7 +70,7 @@ def label(
     Example: aisle label reviews.csv --text review --labels bad,good --out labels.csv --shop myshop --model opinion
     """
     with told_errors():
-        texts = texts_in(read_table(file), text.split(","), str(file))
+        texts = texts_in(read_table(file), columns_named("--text", text), str(file))
         with LabelBook(to, [one.strip() for one in labels.split(",")]) as book:
             waiting = book.waiting(texts)
             if not waiting:

@@ -11,7 +11,8 @@ from rich.markup import escape
 from aisle.cli.screen import Bars, JsonOption, opened, out, print_json, rows, told_errors
 from aisle.errors import ConfigError
 from aisle.flows.tune import over
-from aisle.ingest.text_tables import read_table, texts_in
+from aisle.ingest.text_columns import texts_in
+from aisle.ingest.text_tables import read_table
 from aisle.language.pretrain_config import PretrainConfig
 
 
@@ -21,7 +22,9 @@ def pretrain(
     texts: Annotated[
         list[Path] | None, typer.Option("--texts", help="Texts: CSV, TSV, JSONL, Parquet, TXT; may be repeated.")
     ] = None,
-    column: Annotated[str, typer.Option("--column", help="Column of the text in --texts.")] = "text",
+    column: Annotated[
+        str | None, typer.Option("--column", help="Column of the text in --texts that are no TXT; default: text.")
+    ] = None,
     start_from: Annotated[
         str | None, typer.Option("--from", help="A model folder or name to begin from. Default: a new one.")
     ] = None,
@@ -57,9 +60,12 @@ def pretrain(
     with told_errors(), Bars() as bars:
         if shop is None and not texts:
             raise ConfigError("give --shop, --texts or both: what is to be read")
+        if column is not None and all(file.suffix.lower() == ".txt" for file in texts or ()):
+            raise ConfigError(
+                f"--column {column!r} names a column of a table, and --texts has none; leave --column out"
+            )
         for file in texts or ():
-            frame = read_table(file)
-            gathered += texts_in(frame, ["text"] if file.suffix == ".txt" else [column], str(file))
+            gathered += plain_texts(file, column)
         given: dict[str, object] = {} if size is None else {"size": size}
         shape = {"family": family, "layers": layers, "width": width, "vocabulary": vocabulary}
         changed = {name: value for name, value in shape.items() if value is not None}
@@ -77,10 +83,14 @@ def pretrain(
         begun = None if start_from is None else open_model_folder(start_from)
         work = target.parent / f".{target.name}.pretraining"
         found = pretrain_model(gathered, config, work=work, target=target, start_from=begun, progress=bars)
-        if work.is_dir() and not any(work.iterdir()):
-            work.rmdir()
     if json:
         print_json({"folder": str(target), "metrics": found.metrics()})
         return
     out.print(rows(("", ""), [(one, f"{value:,.4g}") for one, value in found.metrics().items()], escape(str(target))))
     out.print(f'next: encoder.model = "{escape(str(target))}" in aisle.toml, then aisle train', highlight=False)
+
+
+def plain_texts(file: Path, column: str | None) -> list[str]:
+    """The texts in ``file``: its lines where it is a TXT, else a column, ``text`` unless named."""
+    is_lines = file.suffix.lower() == ".txt"
+    return texts_in(read_table(file), ["text" if is_lines or column is None else column], str(file))

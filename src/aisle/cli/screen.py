@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -17,6 +20,7 @@ from rich.table import Table
 from aisle.domain import Item, Response
 from aisle.domain.money import shown
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
+from aisle.serving.jobs import PROGRESS_FILE
 from aisle.shop import Shop
 
 out = Console()
@@ -49,7 +53,10 @@ def told_errors() -> Iterator[None]:
 
 
 class Bars:
-    """Progress bars on standard error, one a task; silent where nobody watches (not a terminal)."""
+    """Progress bars on standard error, one a task; silent where nobody watches (not a terminal).
+
+    Where the environment names a file, how far the newest task is stands in it, for who watches from elsewhere.
+    """
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -63,6 +70,8 @@ class Bars:
             disable=not sys.stderr.isatty(),
         )
         self._tasks: dict[str, TaskID] = {}
+        self._file = os.environ.get(PROGRESS_FILE)
+        self._told_s = 0.0
 
     def __enter__(self) -> Bars:
         self._bars.start()
@@ -74,6 +83,7 @@ class Bars:
     def __call__(self, task: str, done: int, total: int | None = None) -> None:
         """Implements ``contracts.Progress``."""
         task, _, standing = task.partition("\t")
+        self._write(task, done, total, standing)
         if task not in self._tasks:
             self._tasks[task] = self._bars.add_task(escape(task), total=total, rate="")
         bar = self._tasks[task]
@@ -81,6 +91,18 @@ class Bars:
             self._bars.update(bar, description=escape(f"{task}, {standing}"))
         speed = self._bars.tasks[self._bars.task_ids.index(bar)].speed if bar in self._bars.task_ids else None
         self._bars.update(bar, completed=done, total=total, rate=f"{speed:,.0f}/s" if speed else "")
+
+    def _write(self, task: str, done: int, total: int | None, standing: str) -> None:
+        """Where somebody reads it from a file, once a second."""
+        now_s = time.monotonic()
+        if self._file is None or now_s < self._told_s + 1.0:
+            return
+        self._told_s = now_s
+        told = {"task": task, "done": done, "total": total, "standing": standing or None}
+        with suppress(OSError):  # whoever reads it must not stop the work
+            fresh = Path(f"{self._file}.new")
+            fresh.write_bytes(orjson.dumps(told))
+            fresh.replace(self._file)
 
 
 @contextmanager
@@ -138,6 +160,30 @@ def print_json(value: Any) -> None:
 def print_line(text: str) -> None:
     """Text as it is, for programs to read."""
     sys.stdout.write(text + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines as they are, all of them written when this returns.
+
+    Raises:
+        UnavailableError: the disk is full, or the like; a reader who has gone away ends the command quietly.
+    """
+    try:
+        for line in lines:
+            print_line(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # what waits to be written cannot be, and would be told again at the exit
+        raise UnavailableError(
+            f"the output cannot be written: {error.strerror}; what stands there is cut off"
+        ) from error
+
+
+def tell(text: str) -> None:
+    """Something to know, on standard error."""
+    err.print(f"[yellow]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
 def rows(headings: Sequence[str], lines: Sequence[Sequence[str]], title: str) -> Table:

@@ -11,9 +11,11 @@ import orjson
 import typer
 from rich.markup import escape
 
-from aisle.cli.labelled import read_labelled
-from aisle.cli.screen import JsonOption, ShopArgument, opened, out, print_json, rows
+from aisle.cli.labelled import TEXT, read_labelled
+from aisle.cli.pretraining import plain_texts
+from aisle.cli.screen import JsonOption, ShopArgument, opened, out, print_json, rows, tell
 from aisle.contracts import Manifest
+from aisle.errors import ConfigError
 from aisle.flows.adapt import IS_BETTER
 from aisle.flows.compress import IS_GOOD_ENOUGH
 from aisle.language.adapt_config import AdaptConfig
@@ -144,14 +146,18 @@ def steps_of(manifest: Manifest) -> list[tuple[str, ...]]:
 
 def tune(
     shop: ShopArgument,
-    command: Annotated[Literal["adapt", "finetune"], typer.Argument(help="Whose settings are searched for.")],
+    command: Annotated[
+        Literal["adapt", "finetune", "pretrain"], typer.Argument(help="Whose settings are searched for.")
+    ],
     vary: Annotated[
         list[str],
         typer.Option("--vary", help="KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=ONE|OTHER; may be repeated."),
     ],
     trials: Annotated[int, typer.Option("--trials", help="In all; those of an earlier search count.", min=1)] = 20,
-    table: Annotated[list[Path] | None, typer.Option("--table", help="For finetune: labelled rows.")] = None,
-    text: Annotated[str, typer.Option("--text", help="For finetune: column of the text.")] = "text",
+    table: Annotated[
+        list[Path] | None, typer.Option("--table", help="For finetune: labelled rows; for pretrain: more texts.")
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="Of --table: column of the text; default: text.")] = None,
     second: Annotated[str | None, typer.Option("--second", help="For finetune: column of the second text.")] = None,
     task: Annotated[list[str] | None, typer.Option("--task", help="For finetune: NAME=KIND:COLUMN.")] = None,
     json: JsonOption = False,
@@ -164,10 +170,21 @@ def tune(
     Example: aisle tune myshop adapt --vary training.learning_rate=1e-5..1e-4:log --vary contrast.scale=10..40
     """
     with opened(shop) as open_shop:
+        given = {"--table": table, "--text": text, "--second": second, "--task": task}
+        taken = {"adapt": [], "pretrain": ["--table", *(["--text"] if table else [])]}.get(command, list(given))
+        refused = [option for option, value in given.items() if value and option not in taken]
+        if refused:
+            raise ConfigError(
+                f"{', '.join(refused)} change nothing for {command}; leave them out, or write aisle tune {shop} "
+                "finetune, which learns labels of tables"
+            )
         if command == "adapt":
             tuned = open_shop.teacher.tune_adapt(vary, trials)
+        elif command == "pretrain":
+            more = [text_of for file in table or () for text_of in plain_texts(file, text)]
+            tuned = open_shop.teacher.tune_pretrain([*open_shop.teacher.texts(), *more], vary, trials)
         else:
-            tables, tasks = read_labelled(table or [], text, second, task or [])
+            tables, tasks = read_labelled(table or [], TEXT if text is None else text, second, task or [], tell)
             tuned = open_shop.teacher.tune_finetune(tables, tasks, vary, trials)
     if json:
         print_json({"metric": tuned.metric, "trials": [asdict(one) for one in tuned.trials]})

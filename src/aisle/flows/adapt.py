@@ -6,6 +6,7 @@ figures before and after on pairs that were not learned. Whoever calls makes ind
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,12 @@ from aisle.contracts import ArtifactStore, Manifest, Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
 from aisle.flows.rewriting import ShopRewriter
-from aisle.flows.text_pairs import gather_pairs
+from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.flows.train import plain
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.model_folder import open_model_folder
 from aisle.settings import EncoderConfig
+from aisle.training.workplace import alone
 
 ENCODER = "encoder"
 """The name of adapted encoders among the models."""
@@ -65,31 +67,37 @@ def adapt(
     from aisle.language.adapting import adapt as adapt_model  # brings torch
     from aisle.language.adapting import require_possible
 
-    progress("gather pairs of texts", 0, 1)
-    pairs = gather_pairs(snapshot, records, texts).at_most(config.most_pairs)
-    progress("gather pairs of texts", 1, 1)
-    learned, held_out = pairs.parted(config.validation_share)
-    require_possible(learned, held_out, config)
-    rewritten, rewriting_metrics = rewriter.rewritten(config, learned, texts)
-    target = work / "model"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    compared = adapt_model(
-        open_model_folder(encoding.model),
-        learned,
-        held_out,
-        texts,
-        config,
-        work=work,
-        target=target,
-        rewritten=rewritten,
-        progress=progress,
-    )
-    metrics = {**compared.metrics(), **pairs.counts(), **rewriting_metrics, IS_BETTER: float(compared.is_better)}
-    kept = {MODEL: encoding.model, **plain(config)}
-    with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
-        shutil.copytree(target, draft.folder, dirs_exist_ok=True)
-        for logs in work.glob("*/logs"):
-            shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
-    shutil.rmtree(work)
+    model = open_model_folder(encoding.model)
+    with alone(work, "another process adapts this encoder now; wait for it, or stop it"):
+        own = work / hashlib.sha256(f"{model.digest}\n{config.model_dump_json()}".encode()).hexdigest()[:16]
+        for earlier in set(work.glob("*")) - {own}:
+            shutil.rmtree(earlier)
+        progress("gather pairs of texts", 0, 1)
+        pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts).at_most(config.most_pairs))
+        progress("gather pairs of texts", 1, 1)
+        learned, held_out = pairs.parted(config.validation_share)
+        require_possible(learned, held_out, config)
+        rewritten = rewriter.begun_with(own, config, learned, pairs.texts)
+        target = own / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        readable = pairs.readable(config.validation_share)
+        compared = adapt_model(
+            model,
+            learned,
+            held_out,
+            readable,
+            config,
+            work=own,
+            target=target,
+            rewritten=rewritten.ways,
+            progress=progress,
+        )
+        metrics = {**compared.metrics(), **pairs.counts(), **rewritten.metrics, IS_BETTER: float(compared.is_better)}
+        kept = {MODEL: encoding.model, **plain(config)}
+        with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
+            shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+            for logs in own.glob("*/logs"):
+                shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
+        shutil.rmtree(work)
     return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

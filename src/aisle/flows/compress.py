@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from aisle.contracts import ArtifactStore, Manifest, Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
 from aisle.flows.adapt import ENCODER, MODEL
-from aisle.flows.text_pairs import gather_pairs
+from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.flows.train import plain
+from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
 from aisle.language.model_folder import open_model_folder
 from aisle.settings import EncoderConfig
 from aisle.storage.artifacts import MANIFEST
+from aisle.training.workplace import alone
 
 IS_GOOD_ENOUGH = "is_good_enough"
 """1 where no more of the quality was lost than may be."""
@@ -36,7 +40,7 @@ def compress(
     config: CompressConfig,
     configured: str | None,
     large: tuple[EncoderConfig, str | None],
-    held_out_share: float,
+    like: AdaptConfig,
     snapshot: Snapshot,
     records: RecordStore,
     texts: Sequence[str],
@@ -50,7 +54,7 @@ def compress(
         config: how small, how long, how much may be lost.
         configured: the model that the settings name; versions belong to it.
         large: names the model that answers, and its version.
-        held_out_share: of the queries, not learned from, to compare models by; the same as the large model's own
+        like: says how many pairs are read and which are held out to compare models by: those that the large model's own
             adaptation held out, which knows the others.
         snapshot: items and behaviour.
         records: for what was searched and clicked.
@@ -73,34 +77,39 @@ def compress(
     from aisle.language.compressing import compress as compress_model  # bring torch
     from aisle.language.compressing import work_of
 
-    progress("gather pairs of texts", 0, 1)
-    learned, held_out = gather_pairs(snapshot, records, texts).parted(held_out_share)
-    known = set(held_out.rights)
-    others = [text for text in dict.fromkeys(texts) if text not in known][: max(0, _MOST_CHECKED - len(known))]
-    progress("gather pairs of texts", 1, 1)
     folder = open_model_folder(encoding.model)
-    own = work / work_of(folder, texts, learned.lefts, config)
-    for earlier in set(work.glob("*")) - {own}:
-        shutil.rmtree(earlier)
-    target = own / "model"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    compressed = compress_model(
-        folder,
-        texts,
-        learned.lefts,
-        replace(held_out, rights=[*held_out.rights, *others]),
-        config,
-        work=own,
-        target=target,
-        progress=progress,
-    )
-    metrics = {**compressed.metrics(), IS_GOOD_ENOUGH: float(compressed.is_good_enough)}
-    kept = {MODEL: configured, LARGE: version, **plain(config), PRECISION: config.precision}
-    with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
-        # where the large model is a version itself, its manifest lies beside its files
-        shutil.copytree(target, draft.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, "logs"))
-        for logs in own.glob("*/logs"):
-            shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
-    shutil.rmtree(work)
+    with alone(work, "another process compresses this encoder now; wait for it, or stop it"):
+        own = work / work_of(folder, config)
+        for earlier in set(work.glob("*")) - {own}:
+            shutil.rmtree(earlier)
+        progress("gather pairs of texts", 0, 1)
+        pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts).at_most(like.most_pairs))
+        learned, held_out = pairs.parted(like.validation_share)
+        assert learned.is_query is not None  # as pairs of a shop tell
+        queries = [learned.lefts[row] for row in np.flatnonzero(learned.is_query).tolist()]
+        known = set(held_out.rights)
+        others = [text for text in dict.fromkeys(pairs.texts) if text not in known]
+        searched = [*held_out.rights, *others[: max(0, _MOST_CHECKED - len(known))]]
+        progress("gather pairs of texts", 1, 1)
+        target = own / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        compressed = compress_model(
+            folder,
+            pairs.texts,
+            queries,
+            replace(held_out, rights=searched),
+            config,
+            work=own,
+            target=target,
+            progress=progress,
+        )
+        metrics = {**compressed.metrics(), IS_GOOD_ENOUGH: float(compressed.is_good_enough)}
+        kept = {MODEL: configured, LARGE: version, **plain(config), PRECISION: config.precision}
+        with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
+            # where the large model is a version itself, its manifest lies beside its files
+            shutil.copytree(target, draft.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, "logs"))
+            for logs in own.glob("*/logs"):
+                shutil.copytree(logs, draft.folder / "logs" / logs.parent.name)
+        shutil.rmtree(work)
     return next(one for one in artifacts.versions(ENCODER) if one.version == draft.version)

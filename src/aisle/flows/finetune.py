@@ -17,6 +17,8 @@ from aisle.flows.train import plain
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
+from aisle.language.self_training_config import SelfTrainingConfig
+from aisle.training.workplace import alone
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = "text."
@@ -29,10 +31,13 @@ def finetune(
     tasks: Sequence[TaskConfig],
     config: FinetuneConfig,
     model: str | None,
+    encoder: str | None,
     artifacts: ArtifactStore,
     work: Path,
     start_from: str | None,
     progress: Progress,
+    unlabelled: Sequence[LabelledTexts],
+    self_training: SelfTrainingConfig,
 ) -> Manifest:
     """Teach a language model labels and let the new version answer.
 
@@ -41,45 +46,69 @@ def finetune(
         tables: what people labelled.
         tasks: what to tell.
         config: how.
-        model: a folder or name; None for the packaged one.
+        model: a folder or name; None for ``encoder``.
+        encoder: what the shop's encoder is; None for the packaged one.
         artifacts: where versions are kept.
         work: for checkpoints of a run that is killed.
         start_from: another fine-tuned model of this shop, or a folder of one, to begin from in place of ``model``; or a
             folder of an adapter that was trained on ``model``.
         progress: hears of each part.
+        unlabelled: tables of texts that the model labels for itself where it is sure, and learns from too if that is
+            better; with them there is one task, where exactly one label is right.
+        self_training: how it does that.
 
     Raises:
         ConfigError: a setting or name is wrong.
         DataError: names the table and row, and what is allowed.
     """
     from aisle.language.finetuning import finetune as finetune_model  # brings torch
+    from aisle.language.self_training import self_train
+    from aisle.language.text_model import is_text_model
 
     check_name(name)
-    target = work / "model"
-    shutil.rmtree(target, ignore_errors=True)
     earlier = None if start_from is None else _folder_of(start_from, artifacts)
-    found = finetune_model(
-        open_model_folder(model),
-        tables,
-        tasks,
-        config,
-        work=work,
-        target=target,
-        start_from=earlier,
-        progress=progress,
-    )
-    counted = {
-        "n_learned": float(found.n_learned),
-        "n_checked": float(found.n_checked),
-        "n_trained_parameters": float(found.n_trained_parameters),
-        "seconds": found.trained.seconds,
+    if model is not None and earlier is not None and is_text_model(earlier):
+        raise ConfigError(
+            f"--start-from {start_from} is a fine-tuned model and brings its own language model, so that --model "
+            f"{model} would change nothing; leave out either",
+            setting="start_from",
+        )
+    begun = open_model_folder(model or encoder)
+    kept = {
+        "model": model or encoder,
+        "start_from": start_from,
+        **plain(config),
+        "tasks": [plain(one) for one in tasks],
     }
-    kept = {"model": model, "start_from": start_from, **plain(config), "tasks": [plain(task) for task in tasks]}
     named = _PREFIX + name
-    metrics = {**found.metrics, **counted}
-    with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
-        shutil.copytree(target, draft.folder, dirs_exist_ok=True)
-    shutil.rmtree(work)
+    if unlabelled:
+        kept |= {"self_training": plain(self_training), "unlabelled": [one.source for one in unlabelled]}
+        if len(tasks) != 1:
+            raise ConfigError(
+                f"self-training takes one task, not {', '.join(one.name for one in tasks) or 'none'}; teach them one "
+                "by one, or leave out what is unlabelled",
+                setting="unlabelled",
+            )
+    taken = f"another process teaches {name!r} now; wait for it, stop it, or take another name"
+    with alone(work, taken):
+        target = work / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        where = {"work": work, "target": target, "start_from": earlier, "progress": progress}
+        if not unlabelled:
+            found = finetune_model(begun, tables, tasks, config, **where)
+            metrics = dict(found.metrics)
+        else:
+            told = self_train(begun, tables, unlabelled, tasks[0], config, self_training, **where)
+            found, metrics = told.kept, told.metrics()
+        metrics |= {
+            "n_learned": float(found.n_learned),
+            "n_checked": float(found.n_checked),
+            "n_trained_parameters": float(found.n_trained_parameters),
+            "seconds": found.trained.seconds,
+        }
+        with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
+            shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+        shutil.rmtree(work)
     return artifacts.promote(named, draft.version)
 
 
@@ -101,25 +130,35 @@ def is_kept(version_name: str, artifacts: ArtifactStore) -> bool:
     return version_name.startswith(_PREFIX) and bool(artifacts.versions(version_name))
 
 
-def folder_of(name: str, artifacts: ArtifactStore) -> Path:
-    """Where the model ``name`` lies that answers.
+def kept_as(name: str) -> str:
+    """What the versions of the fine-tuned model ``name`` are kept under."""
+    return _PREFIX + name
+
+
+def names_kept(artifacts: ArtifactStore) -> list[str]:
+    """The fine-tuned models that answer, in alphabetical order."""
+    return [name.removeprefix(_PREFIX) for name in artifacts.names() if name.startswith(_PREFIX)]
+
+
+def current(name: str, artifacts: ArtifactStore) -> tuple[Path, Manifest]:
+    """Where the model ``name`` lies that answers, and what is known of it.
 
     Raises:
         NotReadyError: there is none.
         CorruptError: it is damaged.
     """
-    found = artifacts.current(_PREFIX + name)
+    found = artifacts.current(kept_as(name))
     if found is None:
         raise NotReadyError(
             f"no model {name!r} was fine-tuned in this shop; run `aisle finetune SHOP {name} --table FILE ...`",
             command="aisle finetune",
         )
-    return found[0]
+    return found
 
 
 def _folder_of(start_from: str, artifacts: ArtifactStore) -> Path:
     try:
-        return folder_of(start_from, artifacts)
+        return current(start_from, artifacts)[0]
     except NotReadyError as error:
         if Path(start_from).is_dir():
             return Path(start_from)

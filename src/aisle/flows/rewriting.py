@@ -7,10 +7,11 @@ they do not look personal. Descriptions and anything else of users are never sen
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,14 @@ from aisle.storage import SqlRewritings
 
 _PERSONAL = re.compile(r"@|\d(?:[\s().-]*\d){5}")
 """An address, or six digits and more one after another: a telephone, a card, an order."""
+
+
+@dataclass(frozen=True)
+class OtherWays:
+    """``ways`` to write some texts of a training otherwise; ``metrics`` tell how many, for a manifest."""
+
+    ways: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,24 +56,32 @@ class ShopRewriter:
     languages: Sequence[str]
     progress: Progress
 
-    def rewritten(
-        self, config: AdaptConfig, learned: TextPairs, texts: Sequence[str]
-    ) -> tuple[Mapping[str, Sequence[str]], Mapping[str, float]]:
-        """Other ways to write texts of ``learned`` and ``texts``, and how many, for a manifest.
+    def begun_with(self, work: Path, config: AdaptConfig, learned: TextPairs, texts: Sequence[str]) -> OtherWays:
+        """What a run that was stopped began with, kept in ``work``; else ``rewritten`` now. Raises as that does."""
+        if not config.views.rewritten_chance:
+            return OtherWays()
+        file = work / "rewritten.json"
+        if file.is_file():
+            return OtherWays(**json.loads(file.read_text(encoding="utf-8")))
+        found = self.rewritten(config, learned, texts)
+        work.mkdir(parents=True, exist_ok=True)
+        new = work / "rewritten.new"
+        new.write_text(json.dumps({"ways": found.ways, "metrics": found.metrics}), encoding="utf-8")
+        new.replace(file)
+        return found
 
-        Both are empty where ``config`` asks for none.
+    def rewritten(self, config: AdaptConfig, learned: TextPairs, texts: Sequence[str]) -> OtherWays:
+        """Other ways to write texts of ``learned`` and ``texts``, as ``config`` says.
 
         Args:
             config: of the training.
             learned: the pairs to learn.
-            texts: (n_items,) the items' texts as they are searched.
+            texts: the items' texts as they are searched; those of a stopped run may be older and fewer than now.
 
         Raises:
             ConfigError: no chat model, or nothing that it says can be used.
             UnavailableError: it does not answer; what it said so far is kept.
         """
-        if not config.views.rewritten_chance:
-            return {}, {}
         chat = self.open_chat()
         chosen = self._chosen(config, learned, texts)
         kept = SqlRewritings.open(self.kept)
@@ -72,15 +89,14 @@ class ShopRewriter:
             found = rewrite(chosen, chat, kept, config.rewriting, self.progress)
         finally:
             kept.close()
-        return self._in_pairs(found.ways, texts), found.metrics()
+        return OtherWays(self._in_pairs(found.ways, texts), found.metrics())
 
     def _chosen(self, config: AdaptConfig, learned: TextPairs, texts: Sequence[str]) -> dict[str, str]:
         """Texts to be rewritten with their languages, those in most pairs first."""
         n_pairs = _pairs_of(learned)
         weights: Counter[str] = Counter()
         language_of: dict[str, str] = {}
-        items = [(named, text) for named, text in zip(self.titles, texts, strict=True) if named[0]]
-        for (title, language), text in dict.fromkeys(items):
+        for title, language, text in dict.fromkeys(self._items(texts)):
             weights[title] += n_pairs[text]
             language_of.setdefault(title, language)
         for title in set(language_of).difference(texts):  # where it is all of the text, it is counted already
@@ -108,10 +124,16 @@ class ShopRewriter:
     def _in_pairs(self, ways: Mapping[str, Sequence[str]], texts: Sequence[str]) -> dict[str, Sequence[str]]:
         """Rewritings by the texts that are read: a title's also stand at the beginning of its item's text."""
         found: dict[str, Sequence[str]] = dict(ways)
-        for (title, _), text in zip(self.titles, texts, strict=True):
+        for title, _, text in self._items(texts):
             if title in ways and text != title:
                 found[text] = [way + text[len(title) :] for way in ways[title]]
         return found
+
+    def _items(self, texts: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+        """Title, language and text of the items whose titles stand in ``texts`` as they are now."""
+        for (title, language), text in zip(self.titles, texts, strict=False):
+            if title and text.startswith(title):
+                yield title, language, text
 
 
 def _pairs_of(pairs: TextPairs) -> Counter[str]:

@@ -7,8 +7,10 @@ bought after it, a title and its description, items looked at or bought one afte
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -27,6 +29,9 @@ _NEIGHBOURS = 5
 """Items that pair with one item, of each kind, at most."""
 _LEAST_TOGETHER = 2
 """Times that two items must have followed each other."""
+_ENOUGH_QUERIES = 50
+"""Held-out queries by which models are compared, and by them alone."""
+_SAVED = "pairs.parquet"
 _SLATES_A_PAGE = 2_000
 _NEWEST_SLATES = 100_000
 
@@ -57,17 +62,47 @@ class ShopPairs:
         chosen = self.frame.with_columns(order=pl.col("left").hash(0)).sort("order").head(n).drop("order")
         return ShopPairs(chosen.sort("kind", "left", "item_row"), self.texts, self.descriptions)
 
+    def save(self, folder: Path) -> None:
+        """Write all to ``folder``, the pairs last, so that they are there only when all is."""
+        folder.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"text": self.texts}, schema={"text": pl.String}).write_parquet(folder / "texts.parquet")
+        of_items = pl.DataFrame({"text": self.descriptions}, schema={"text": pl.String})
+        of_items.write_parquet(folder / "descriptions.parquet")
+        self.frame.write_parquet(folder / "pairs.new")
+        (folder / "pairs.new").replace(folder / _SAVED)
+
+    @classmethod
+    def saved(cls, folder: Path) -> Self | None:
+        """What ``save`` wrote; None where it did not come to its end."""
+        if not (folder / _SAVED).is_file():
+            return None
+        texts, descriptions = (
+            pl.read_parquet(folder / f"{name}.parquet")["text"].to_list() for name in ("texts", "descriptions")
+        )
+        return cls(pl.read_parquet(folder / _SAVED), texts, descriptions)
+
     def parted(self, held_out_share: float) -> tuple[TextPairs, TextPairs]:
         """Pairs to learn from and pairs to compare models by; a left text is in one of them only.
 
-        Models are compared by what they are for, queries, unless there are few of them.
+        Models are compared by what they are for, queries, unless there are few of them. Two items that belong together
+        are no pair to learn from either where the other way round they are held out.
         """
-        number = self.frame["left"].map_elements(lambda text: zlib.crc32(text.encode()) % 1_000, return_dtype=pl.Int64)
+        number = self.frame["left"].map_elements(_number, return_dtype=pl.Int64)
         is_held_out = number < round(1_000 * held_out_share)
         held_out = self.frame.filter(is_held_out)
-        queries = held_out.filter(pl.col("kind") == QUERY)
-        compared = queries if queries["left"].n_unique() >= 50 else held_out
-        return self._as_pairs(self.frame.filter(~is_held_out)), self._as_pairs(compared)
+        least = round(1_000 * held_out_share)
+        rows: list[int] = self.frame["item_row"].unique().to_list()
+        mirrored = [row for row in rows if _number(self.texts[row]) < least]
+        is_mirrored = self.frame["item_row"].is_in(mirrored)
+        is_mirrored &= self.frame["kind"].is_in([VIEWED, BOUGHT])
+        return self._as_pairs(self.frame.filter(~is_held_out & ~is_mirrored)), self._as_pairs(_compared(held_out))
+
+    def readable(self, held_out_share: float) -> list[str]:
+        """Items' texts to learn words from: without those that hold a title and its description of held-out pairs."""
+        number = self.frame["left"].map_elements(_number, return_dtype=pl.Int64)
+        held_out = _compared(self.frame.filter(number < round(1_000 * held_out_share)))
+        hidden = set(held_out.filter(pl.col("kind") == DESCRIPTION)["item_row"].to_list())
+        return [text for row, text in enumerate(self.texts) if row not in hidden]
 
     def _as_pairs(self, frame: pl.DataFrame) -> TextPairs:
         rows = frame.with_columns(
@@ -82,7 +117,28 @@ class ShopPairs:
             [everything[row] for row in used.tolist()],
             left.to_numpy().astype(np.int64),
             np.searchsorted(used, rows["right"].to_numpy()).astype(np.int64),
+            is_query=lefts.is_in(rows.filter(pl.col("kind") == QUERY)["left"].implode()).to_numpy(),
         )
+
+
+def begun_with(work: Path, gather: Callable[[], ShopPairs]) -> ShopPairs:
+    """What a run that was stopped began with, kept in ``work``, for a shop does not stand still; else gathered now."""
+    pairs = ShopPairs.saved(work)
+    if pairs is None:
+        pairs = gather()
+        pairs.save(work)
+    return pairs
+
+
+def _number(text: str) -> int:
+    """Below 1,000, by a hash."""
+    return zlib.crc32(text.encode("utf-8", "replace")) % 1_000
+
+
+def _compared(held_out: pl.DataFrame) -> pl.DataFrame:
+    """Queries, unless there are few of them."""
+    queries = held_out.filter(pl.col("kind") == QUERY)
+    return queries if queries["left"].n_unique() >= _ENOUGH_QUERIES else held_out
 
 
 def gather_pairs(snapshot: Snapshot, records: RecordStore, texts: Sequence[str]) -> ShopPairs:

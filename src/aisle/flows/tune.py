@@ -6,6 +6,8 @@ the shop but the folder of trials.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,15 +15,28 @@ from typing import Any
 
 from aisle.contracts import Progress, RecordStore
 from aisle.domain import Snapshot
+from aisle.errors import ConfigError
 from aisle.flows.rewriting import ShopRewriter
-from aisle.flows.text_pairs import gather_pairs
+from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
+from aisle.language.pretrain_config import PretrainConfig
 from aisle.settings import EncoderConfig
 from aisle.training.tuning import Tuned, parse_space, tune
 
+_ASKED = (
+    "masking",
+    "model.vocabulary",
+    "model.size",
+    "model.family",
+    "model.chinese",
+    "model.max_tokens",
+    "max_tokens",
+    "held_out_share",
+    "most_held_out",
+)
 METRIC = "ndcg@10"
 """Of the model after adapting, on pairs that it has not learned."""
 
@@ -59,8 +74,10 @@ def tune_adapt(
     space = parse_space(varied)
     model = open_model_folder(encoding.model)
     fixed = AdaptConfig.parse(settings, "adapt")
-    pairs = gather_pairs(snapshot, records, texts).at_most(fixed.most_pairs)
+    own = folder / _named(model.digest, settings, varied)
+    pairs = begun_with(own / "began", lambda: gather_pairs(snapshot, records, texts).at_most(fixed.most_pairs))
     learned, held_out = pairs.parted(fixed.validation_share)
+    readable = pairs.readable(fixed.validation_share)
 
     def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
         from aisle.language.adapting import adapt as adapt_model  # brings torch
@@ -68,7 +85,7 @@ def tune_adapt(
 
         config = AdaptConfig.parse(over(settings, trial), "adapt")
         require_possible(learned, held_out, config)
-        rewritten, _ = rewriter.rewritten(config, learned, texts)
+        rewritten = rewriter.begun_with(work, config, learned, pairs.texts)
         target = work / "model"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
@@ -76,15 +93,15 @@ def tune_adapt(
             model,
             learned,
             held_out,
-            texts,
+            readable,
             config,
             work=work,
             target=target,
-            rewritten=rewritten,
+            rewritten=rewritten.ways,
             progress=progress,
         ).after.means()
 
-    return tune(trained, space, folder, metric=METRIC, n_trials=n_trials, progress=progress)
+    return tune(trained, space, own, metric=METRIC, n_trials=n_trials, progress=progress)
 
 
 def tune_finetune(
@@ -126,7 +143,61 @@ def tune_finetune(
         return {name: value for name, value in found.metrics.items() if "/" not in name}
 
     told = f"-{metric}" if metric == "log_loss" else metric
-    return tune(trained, space, folder, metric=told, n_trials=n_trials, progress=progress)
+    own = folder / _named(opened.digest, settings, varied, *(repr(one) for one in (*tables, *tasks)))
+    return tune(trained, space, own, metric=told, n_trials=n_trials, progress=progress)
+
+
+def tune_pretrain(
+    settings: Mapping[str, Any],
+    texts: Sequence[str],
+    varied: Sequence[str],
+    n_trials: int,
+    folder: Path,
+    progress: Progress,
+) -> Tuned:
+    """Try settings of ``[pretrain]`` for a new model, by its loss a token on texts that were kept out.
+
+    Args:
+        settings: of ``[pretrain]``, as far as they do not vary.
+        texts: what is read.
+        varied: ``KEY=RANGE`` each, see ``training.tuning.parse_space``.
+        n_trials: in all, those in ``folder`` counted.
+        folder: for the trials.
+        progress: hears of each part.
+
+    Raises:
+        ConfigError: a range or a setting is wrong, or it changes what the loss is measured on, so that trials could
+            not be compared.
+        NotReadyError: too few texts.
+    """
+    space = parse_space(varied)
+    for key in space:
+        if key.startswith(_ASKED):
+            raise ConfigError(
+                f"pretrain.{key} changes which tokens are asked for, so that the losses of trials cannot be compared; "
+                f"vary others than {', '.join(_ASKED)}",
+                setting=f"pretrain.{key}",
+            )
+
+    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+        from aisle.language.pretraining import pretrain as pretrain_model  # brings torch
+
+        config = PretrainConfig.parse(over(settings, trial), "pretrain")
+        target = work / "model"
+        shutil.rmtree(target, ignore_errors=True)
+        found = pretrain_model(texts, config, work=work, target=target, progress=progress)
+        return {"loss": found.loss_after}
+
+    own = folder / _named("", settings, varied, *sorted(set(texts)))
+    return tune(trained, space, own, metric="-loss", n_trials=n_trials, progress=progress)
+
+
+def _named(model: str, settings: Mapping[str, Any], varied: Sequence[str], *data: str) -> str:
+    """A folder's name for one search: the same model, settings, ranges and data go on with its trials."""
+    digest = hashlib.sha256(json.dumps([model, settings, sorted(varied)], sort_keys=True, default=str).encode())
+    for one in data:
+        digest.update(f"{len(one)}:{one}".encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]
 
 
 def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from aisle.ingest.limits import LimitsConfig
 from aisle.ingest.mapping import CsvConfig, TableMapping
 from aisle.ingest.raw import RawBatch
 from aisle.ingest.refused import ROW, refuse
-from aisle.ingest.streams import Recoded, refuse_foreign_text
+from aisle.ingest.streams import Recoded, encoding_of, refuse_foreign_text
 
 _HEAD_BYTES = 256 * 1024
 _LONGEST_COLUMN_NAME = 1000
@@ -123,18 +123,7 @@ def csv_batches(
 
 def shown_encoding(stream: BinaryIO) -> str:
     """``utf-8``, or ``gb18030`` where the first lines are not UTF-8 but Chinese text in that encoding."""
-    lines = _read_head(stream).rpartition(b"\n")[0]
-    try:
-        lines.decode()
-    except UnicodeDecodeError:
-        try:
-            text = lines.decode("gb18030")
-        except UnicodeDecodeError:
-            return "utf-8"  # reading it will say what is wrong
-        foreign = [character for character in text if not character.isascii()]
-        is_chinese = sum("\u4e00" <= character <= "\u9fff" for character in foreign) > len(foreign) / 2
-        return "gb18030" if is_chinese else "utf-8"
-    return "utf-8"
+    return encoding_of(_read_head(stream).rpartition(b"\n")[0])
 
 
 def csv_columns(stream: BinaryIO, name: str, config: CsvConfig) -> tuple[list[str], CsvConfig]:

@@ -107,6 +107,21 @@ class Recoded(io.RawIOBase):
         return data
 
 
+def encoding_of(lines: bytes) -> str:
+    """``utf-8``, or ``gb18030`` where whole lines are not UTF-8 but Chinese text in that encoding."""
+    try:
+        lines.decode()
+    except UnicodeDecodeError:
+        try:
+            text = lines.decode("gb18030")
+        except UnicodeDecodeError:
+            return "utf-8"  # reading it will say what is wrong
+        foreign = [character for character in text if not character.isascii()]
+        is_chinese = sum("\u4e00" <= character <= "\u9fff" for character in foreign) > len(foreign) / 2
+        return "gb18030" if is_chinese else "utf-8"
+    return "utf-8"
+
+
 @contextmanager
 def open_stream(path: Path, limits: LimitsConfig) -> Iterator[BinaryIO]:
     """The bytes of ``path``, unpacked when its first bytes say that it is packed.

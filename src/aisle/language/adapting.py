@@ -21,11 +21,12 @@ from aisle.language.adapt_config import AdaptConfig, Learned
 from aisle.language.adapters import UNMERGEABLE, adapted, merged, n_trainable, unmergeable
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
-from aisle.language.model_folder import ModelFolder
+from aisle.language.model_folder import ModelFolder, Pooling
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
-from aisle.language.views import View, ViewConfig, piece_of, view_of
+from aisle.language.typed_words import Holding, TypedWords
+from aisle.language.views import ViewConfig, in_turn, piece_of, view_of
 from aisle.language.word_learning import words_objective
 from aisle.training.loop import Evaluate, Objective, train
 from aisle.training.plan import steps_of
@@ -98,17 +99,8 @@ def adapt(
     max_tokens = min(folder.max_tokens, config.contrast.max_tokens)
     searched = _to_search(held_out, texts)
 
-    def check(told: str) -> Found:
-        tower.eval()
-        lefts = place(tower, tokenizer, held_out.lefts, max_tokens, _named(progress, f"{told}: queries"))
-        rights = place(tower, tokenizer, searched, max_tokens, _named(progress, f"{told}: items"))
-        return find(lefts, rights, held_out.left, held_out.right)
-
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        del model  # holds the tower
-        return check("check the model").means()
-
-    before = check("check the model before")
+    check = _Check(tokenizer, held_out, searched, max_tokens, folder.pooling)
+    before = check.found(tower, progress, "check the model before")
     is_asked = is_watched() or bool({"evaluate_every", "early_stopping"} & set(config.training))
     n_learning = learn(
         tower,
@@ -120,11 +112,11 @@ def adapt(
         max_tokens,
         work,
         progress,
-        evaluate if is_asked else None,
+        check if is_asked else None,
         rewritten,
     )
     tower.model = merged(tower.model)
-    after = check("check the model after")
+    after = check.found(tower, progress, "check the model after")
     save_tower(tower, folder, target)
     return Compared(before, after, n_learning)
 
@@ -141,6 +133,30 @@ def require_possible(learned: TextPairs, held_out: TextPairs, config: AdaptConfi
             "them, or items with descriptions",
             command="aisle import",
         )
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What a network finds of what is held out."""
+
+    tokenizer: Any
+    held_out: TextPairs
+    searched: Sequence[str]
+    max_tokens: int
+    pooling: Pooling
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        """``model`` is a tower, or a head that predicts words over what a tower holds."""
+        return self.found(model if isinstance(model, TextTower) else TextTower(model.base_model, self.pooling)).means()
+
+    def found(self, tower: TextTower, progress: Progress = silent, told: str = "") -> Found:
+        """Ranks of the right texts."""
+        tower.eval()
+        lefts, rights = (
+            place(tower, self.tokenizer, texts, self.max_tokens, _named(progress, f"{told}: {side}"))
+            for side, texts in (("queries", self.held_out.lefts), ("items", self.searched))
+        )
+        return find(lefts, rights, self.held_out.left, self.held_out.right)
 
 
 def learn(
@@ -209,12 +225,15 @@ class _Material:
     def _pieces(self) -> Objective:
         every = np.arange(len(self.texts), dtype=np.int64)
         of_texts = TextPairs(self.texts, self.texts, every, every)
-        piece = piece_of(self.config.pieces)
+        contrast, typed = self.config.contrast, None
+        if self.config.pieces.like_queries:
+            typed = TypedWords.of(self.pairs)
+        piece = piece_of(self.config.pieces) if typed is None else typed.piece
         if self.rewritten:
             only_rewriting = ViewConfig(rewritten_chance=self.config.views.rewritten_chance)
-            piece = _after(view_of(only_rewriting, self.rewritten), piece)
-        told = "find items by their words"
-        return Contrast(told, of_texts, self.tokenizer, self.config.contrast, left_view=piece)
+            piece = in_turn(view_of(only_rewriting, self.rewritten), piece)
+        told, belongs = "find items by their words", Holding(self.rewritten)
+        return Contrast(told, of_texts, self.tokenizer, contrast, left_view=piece, belongs=belongs)
 
     def _contrast(self, tower: TextTower, progress: Progress) -> Objective:
         pairs, config = self.pairs, self.config.contrast
@@ -228,15 +247,6 @@ class _Material:
         view = view_of(self.config.views, self.rewritten) if self.config.views.changes else None
         told = "learn what belongs together"
         return Contrast(told, pairs, self.tokenizer, config, left_view=view, right_view=view)
-
-
-def _after(first: View, then: View) -> View:
-    """One view of another."""
-
-    def view(text: str, rng: np.random.Generator) -> str:
-        return then(first(text, rng), rng)
-
-    return view
 
 
 def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:

@@ -328,10 +328,10 @@ def timed(encoder: OnnxEncoder, texts: Sequence[str], queries: Sequence[str], ro
     return len(some) / fastest, float(np.median(took))
 
 
-def work_of(folder: ModelFolder, texts: Sequence[str], queries: Sequence[str], config: CompressConfig) -> str:
-    """A name for the run's own folder: the same model, texts and settings go on where they were."""
+def work_of(folder: ModelFolder, config: CompressConfig) -> str:
+    """A name for the run's own folder: the same model and settings go on where they were."""
     deciding = config.model_dump(mode="json", exclude={"most_lost", "precision"})
-    return _digest(folder.digest, [json.dumps(deciding, sort_keys=True), *queries, "", *texts])
+    return _digest(folder.digest, [json.dumps(deciding, sort_keys=True)])
 
 
 def _digest(first: str, texts: Sequence[str]) -> str:

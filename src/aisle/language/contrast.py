@@ -7,7 +7,7 @@ those that are known to belong to the same left text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from aisle.language.views import View
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
+Belongs = Callable[[Sequence[str], Sequence[str]], NDArray[np.bool_]]
 
 
 class Contrast:
@@ -40,16 +41,25 @@ class Contrast:
         *,
         left_view: View | None = None,
         right_view: View | None = None,
+        belongs: Belongs | None = None,
     ) -> None:
-        """Learn ``pairs``; views change a text at random each time it is read."""
+        """Learn ``pairs``; views change a text at random each time it is read.
+
+        ``belongs`` (lefts, rights) -> (b, m) tells of texts as they are read which ones belong together besides.
+        """
         self.name = name
         self._pairs, self._tokenizer, self._config = pairs, tokenizer, config
         self._views = {"left": left_view, "right": right_view}
+        self._also_belongs = belongs
         self._weight = np.ones(len(pairs)) if pairs.weight is None else pairs.weight
         lengths = [np.array([len(ids) for ids in self._token_ids(side)] or [0]) for side in (pairs.lefts, pairs.rights)]
         self._lengths = (lengths[0][pairs.left] + lengths[1][pairs.right]).astype(np.int64)
+        # equal texts are one, whichever rows and sides they stand on
+        number = {text: at for at, text in reversed(list(enumerate(pairs.rights)))}
+        self._same_right = np.array([number[text] for text in pairs.rights], dtype=np.int64)
+        self._same_left = np.array([number.get(text, -1) for text in pairs.lefts], dtype=np.int64)
         order = np.argsort(pairs.left, kind="stable")
-        self._by_left = pairs.right[order]
+        self._by_left = self._same_right[pairs.right[order]]
         self._starts = np.searchsorted(pairs.left[order], np.arange(len(pairs.lefts) + 1))
 
     @property
@@ -66,13 +76,12 @@ class Contrast:
         left, right = self._pairs.left[rows], self._pairs.right[rows]
         candidates = np.concatenate([right, self._hard_negatives(left, right, rng)])
         belongs = np.zeros((len(left), len(candidates)), dtype=np.bool_)
+        texts_of = self._same_right[candidates]
         for at, one in enumerate(left):
-            belongs[at] = np.isin(candidates, self._by_left[self._starts[one] : self._starts[one + 1]])
-        belongs[np.arange(len(left)), np.arange(len(left))] = False
-        batch: Batch = {
-            "no_negative": torch.from_numpy(belongs),
-            "weight": torch.from_numpy(self._weight[rows].astype(np.float32)),
-        }
+            own = self._by_left[self._starts[one] : self._starts[one + 1]]
+            belongs[at] = np.isin(texts_of, own) | (texts_of == self._same_left[one])
+        batch: Batch = {"weight": torch.from_numpy(self._weight[rows].astype(np.float32))}
+        read: list[list[str]] = []
         sides: list[tuple[str, Sequence[str], Int64Array]] = [
             ("left", self._pairs.lefts, left),
             ("right", self._pairs.rights, candidates),
@@ -84,7 +93,11 @@ class Contrast:
                 texts = [view(text, rng) for text in texts]
             tokens, mask = padded(self._token_ids(texts))
             batch |= {f"{side}_ids": torch.from_numpy(tokens), f"{side}_mask": torch.from_numpy(mask)}
-        return batch
+            read.append(texts)
+        if self._also_belongs is not None:
+            belongs |= self._also_belongs(*read)
+        belongs[np.arange(len(left)), np.arange(len(left))] = False
+        return {**batch, "no_negative": torch.from_numpy(belongs)}
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
         """Mean over pairs, by weight, of minus the log-probability of the right text among all of the batch."""

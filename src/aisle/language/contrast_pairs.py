@@ -25,6 +25,7 @@ class TextPairs:
         right: (n,) which right text.
         wrong: right texts known not to belong to a left text, by left text.
         weight: (n,) how much each pair counts, above 0; None for 1 each.
+        is_query: (n_lefts,) which left texts people typed; None for none.
     """
 
     lefts: Sequence[str]
@@ -33,6 +34,7 @@ class TextPairs:
     right: Int64Array
     wrong: Mapping[int, Int64Array] = field(default_factory=dict)
     weight: Float64Array | None = None
+    is_query: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.left)

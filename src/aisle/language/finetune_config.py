@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -11,10 +12,13 @@ from pydantic import Field, field_validator, model_validator
 from aisle.language.adapter_config import AdapterConfig, Method
 from aisle.settings import Config
 from aisle.training.config import TrainingConfig
+from aisle.training.plan import steps_of
 
 Kind = Literal["binary", "classes", "tags"]
 Metric = Literal["accuracy", "macro_f1", "auc", "log_loss"]
 Size = Literal["tiny", "small", "large"]
+TASK_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+"""What a task may be called."""
 
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
     "tiny": {"epochs": 3, "max_steps": 60, "batch_size": 16},
@@ -31,7 +35,7 @@ _ADAPTER: Mapping[str, Any] = {"learning_rate": 1e-3}
 class TaskConfig(Config):
     """One thing to tell of a text."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    name: str = Field(pattern=f"^{TASK_NAME.pattern}$")
     """Names the task in data, answers and metrics."""
     kind: Kind
     """``binary``: no or yes; ``classes``: exactly one of the labels; ``tags``: any number of them, also none."""
@@ -71,6 +75,9 @@ class FinetuneConfig(Config):
     heads learn, in seconds; less exact, and all there is time for on a small machine."""
     adapter: AdapterConfig = AdapterConfig()
     """Whether ``all`` means every weight or a small adapter; see ``adapter_config.AdapterConfig``."""
+    keeps_adapter: bool = False
+    """Whether a LoRA adapter stays beside the language model in place of becoming part of it, so that models which
+    began from the same one share it in memory where they are served. Each text then takes somewhat longer."""
     heads_first: bool = True
     """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
     it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""
@@ -102,10 +109,13 @@ class FinetuneConfig(Config):
             settings |= _HEADS_ONLY
         elif self.adapter.method != "full":
             settings |= _ADAPTER
-        if "max_steps" not in settings:
-            steps = -(-n_rows // settings["batch_size"])
-            settings["epochs"] = max(settings["epochs"], math.ceil(self.least_steps / steps))
-        return TrainingConfig.parse({**settings, **self._stopping, **self.training}, "finetune.training")
+        given = {**settings, **self._stopping, **self.training}
+        loop = TrainingConfig.parse(given, "finetune.training")
+        if "epochs" in self.training or loop.max_steps:
+            return loop
+        an_epoch = steps_of(loop, n_rows)[0]
+        epochs = max(loop.epochs, math.ceil(self.least_steps / an_epoch))
+        return TrainingConfig.parse({**given, "epochs": epochs}, "finetune.training")
 
     def heads_loop(self) -> TrainingConfig:
         """The loop's settings for heads over a frozen model, before everything learns."""

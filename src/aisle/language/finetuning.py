@@ -27,8 +27,9 @@ from aisle.language.rank_budget import RankBudget
 from aisle.language.temperature import fit_temperature, probabilities
 from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
 from aisle.language.text_model import About, write_text_model
-from aisle.training.loop import Evaluate, Objective, Trained, train
+from aisle.training.loop import Objective, Trained, train
 from aisle.training.plan import steps_of
+from aisle.training.watching import unwatched
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,7 @@ def finetune(
         ConfigError: tasks named alike or none, settings that cannot be met, or ``target`` holds something.
         DataError: names the table and row, and what is allowed.
     """
-    if not tasks or len({task.name for task in tasks}) != len(tasks):
-        raise ConfigError(
-            f"tasks are named {', '.join(task.name for task in tasks) or 'nowhere'}; give one at least, each with "
-            "a name of its own",
-            setting="finetune.tasks",
-        )
+    _check_names([task.name for task in tasks])
     if target.exists() and any(target.iterdir()):
         raise ConfigError(f"{target} is not an empty folder; name one that is empty or not there yet")
     examples = read_examples(tables, tasks, config.least_rows)
@@ -111,8 +107,9 @@ def finetune(
         learning = [one for one in classifier.parameters() if one.requires_grad]
         heads, (to_learn, to_check) = _frozen(classifier, inputs, progress)
         objective: Objective = Classification("learn labels: heads", to_learn, learned.truth, tasks)
-        measured = _evaluation(to_check, checked, tasks)
-        train(heads, objective, config.heads_loop(), run / "heads", evaluate=measured, progress=progress)
+        measured = _Evaluation(to_check, checked.truth, tasks)
+        with unwatched():
+            train(heads, objective, config.heads_loop(), run / "heads", evaluate=measured, progress=progress)
         for one in learning:
             one.requires_grad_(True)
     network, (to_learn, to_check) = _what_learns(classifier, inputs, config, progress)
@@ -121,7 +118,7 @@ def finetune(
     if config.adapter_method == "adalora":
         objective = RankBudget(objective, network)
     n_trained = n_trainable(network)
-    measured = _evaluation(to_check, checked, tasks)
+    measured = _Evaluation(to_check, checked.truth, tasks)
     trained = train(network, objective, loop, run, evaluate=measured, progress=progress)
 
     logits = logits_of(network, to_check, tasks)
@@ -135,9 +132,20 @@ def finetune(
         for task in tasks
     }
     about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
-    write_text_model(classifier, begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
+    begun_from = (begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
+    write_text_model(classifier, *begun_from, is_apart=config.keeps_adapter)
     metrics = _measured(logits, checked.truth, tasks, temperatures)
     return Finetuned(trained, metrics, temperatures, len(learned), len(checked), n_trained)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise ConfigError("no task is named; give one at least", setting="finetune.tasks")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{names.count(twice)} tasks are named {twice!r}; give each a name of its own", setting="finetune.tasks"
+        )
 
 
 def _what_learns(
@@ -164,13 +172,17 @@ def _frozen(
     return classifier.heads, [VectorInputs(vectors_of(classifier, one, progress)) for one in inputs]
 
 
-def _evaluation(to_check: Inputs, checked: Examples, tasks: Sequence[TaskConfig]) -> Evaluate:
+@dataclass(frozen=True)
+class _Evaluation:
     """Metrics of a network on the texts that are not learned from, before calibration."""
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        return _measured(logits_of(model, to_check, tasks), checked.truth, tasks, dict.fromkeys(checked.truth, 1.0))
+    to_check: Inputs
+    truth: Mapping[str, Truth]
+    tasks: Sequence[TaskConfig]
 
-    return evaluate
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        logits = logits_of(model, self.to_check, self.tasks)
+        return _measured(logits, self.truth, self.tasks, dict.fromkeys(self.truth, 1.0))
 
 
 def _check_is_checked(checked: Examples, tasks: Sequence[TaskConfig]) -> None:

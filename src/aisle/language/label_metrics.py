@@ -15,12 +15,13 @@ from aisle.contracts import Float32Array
 
 BoolArray = NDArray[np.bool_]
 
+_BINS = 10
 _LEAST = 1e-7
 """Probabilities are kept so far from 0 and 1 that one wrong certainty does not make ``log_loss`` infinite."""
 
 
 def measure(truth: Float32Array, probabilities: Float32Array, *, is_one_of: bool) -> dict[str, float]:
-    """``accuracy``, ``macro_f1``, ``auc`` and ``log_loss``.
+    """``accuracy``, ``macro_f1``, ``auc``, ``log_loss`` and ``calibration_error``.
 
     Args:
         truth: (n, n_labels) 1 where a label is right, else 0; at least one row.
@@ -35,6 +36,7 @@ def measure(truth: Float32Array, probabilities: Float32Array, *, is_one_of: bool
         "macro_f1": macro_f1(is_true, said),
         "auc": auc(is_true, probabilities),
         "log_loss": log_loss(is_true, probabilities, is_one_of=is_one_of),
+        "calibration_error": calibration_error(is_true, probabilities, is_one_of=is_one_of),
     }
 
 
@@ -72,6 +74,23 @@ def log_loss(is_true: BoolArray, probabilities: Float32Array, *, is_one_of: bool
     if is_one_of:
         return float(-np.log(sure[is_true]).mean())
     return float(-np.log(np.where(is_true, sure, 1.0 - sure)).mean())
+
+
+def calibration_error(is_true: BoolArray, probabilities: Float32Array, *, is_one_of: bool) -> float:
+    """Mean distance of probability and how often it came true, over ten bins of equal mass, weighted by texts.
+
+    Of the likeliest label where exactly one is right, else of all labels. Nixon et al. (2019), "Measuring calibration
+    in deep learning"; equal probabilities share a bin.
+    """
+    if is_one_of:
+        sure, came_true = probabilities.max(axis=1), is_true[_likeliest(probabilities)]
+    else:
+        sure, came_true = probabilities.ravel(), is_true.ravel()
+    _, place, sizes = np.unique(sure, return_inverse=True, return_counts=True)
+    n_below = (np.cumsum(sizes) - sizes)[place]
+    bins = n_below * _BINS // len(sure)
+    gaps = np.bincount(bins, weights=sure.astype(np.float64) - came_true, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(sure))
 
 
 def of_all_tasks(by_task: Mapping[str, Mapping[str, float]], weights: Sequence[float]) -> dict[str, float]:

@@ -92,14 +92,14 @@ def with_others(
     Raises:
         DataError: as ``read_examples``, but for too few rows.
     """
-    held_out = {_key(text) for text in checked.texts}
+    held_out = {text_key(text) for text in checked.texts}
     texts, second = list(learned.texts), list(learned.second)
     values = {name: [one.values] for name, one in learned.truth.items()}
     known = {name: [one.is_known] for name, one in learned.truth.items()}
     by_name = {task.name: task for task in tasks}
     for table in tables:
         _check_columns(table, by_name)
-        rows = [row for row, text in enumerate(table.texts) if _key(text) not in held_out]
+        rows = [row for row, text in enumerate(table.texts) if text_key(text) not in held_out]
         texts += [table.texts[row] for row in rows]
         second += [table.second[row] if table.second else None for row in rows]
         for task in tasks:
@@ -142,7 +142,7 @@ def split(examples: Examples, validation_share: float) -> tuple[Int64Array, Int6
     others come or go, but at the border. Of every task about ``validation_share`` of the texts is checked by. Texts
     without which a label would have no example to learn from are learned.
     """
-    keys = [_key(text) for text in examples.texts]
+    keys = [text_key(text) for text in examples.texts]
     of_key = {key: hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=8).digest() for key in set(keys)}
     order = {key: place for place, key in enumerate(sorted(of_key, key=lambda key: (of_key[key], key)))}
     place = np.array([order[key] for key in keys], dtype=np.int64)  # the same for the same text
@@ -158,7 +158,7 @@ def split(examples: Examples, validation_share: float) -> tuple[Int64Array, Int6
     return np.flatnonzero(~is_checked), np.flatnonzero(is_checked)
 
 
-def _key(text: str) -> str:
+def text_key(text: str) -> str:
     """The same for texts that differ in case and spaces only."""
     return " ".join(text.split()).casefold()
 

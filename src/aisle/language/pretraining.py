@@ -23,9 +23,14 @@ from aisle.language.new_model import new_model
 from aisle.language.pretrain_config import PretrainConfig
 from aisle.language.tower import open_tower, save_tower, with_word_head
 from aisle.language.word_learning import loss_over, words_objective
-from aisle.training.loop import Trained, train
+from aisle.training.loop import Objective, Trained, train
+from aisle.training.plan import steps_of
+from aisle.training.watching import is_watched
+from aisle.training.workplace import alone
 
 _LEAST_TEXTS = 100
+_CHECKS_WATCHED = 4
+"""Times that the loss is measured while somebody watches, who may end what is hopeless."""
 
 
 @dataclass(frozen=True)
@@ -86,23 +91,36 @@ def pretrain(
             "more texts",
             command="aisle import",
         )
-    learned, held_out = _parted(different, config)
-    run = work / _digest(different, config, start_from)
+    with alone(work, f"another process works in {work}; wait for it, stop it, or name another target"):
+        return _pretrained(
+            different, config, work / _digest(different, config, start_from), target, start_from, progress
+        )
+
+
+def _pretrained(
+    texts: Sequence[str],
+    config: PretrainConfig,
+    run: Path,
+    target: Path,
+    start_from: ModelFolder | None,
+    progress: Progress,
+) -> Pretrained:
+    learned, held_out = _parted(texts, config)
     folder = start_from or _made(learned, config, run / "new", progress)
     tower, tokenizer = open_tower(folder)
     max_tokens = min(config.max_tokens, folder.max_tokens)
     training = config.loop(is_new=start_from is None)
+    if is_watched() and not training.evaluate_every:
+        n_steps = steps_of(training, len(learned))[1]
+        training = training.model_copy(update={"evaluate_every": -(-n_steps // _CHECKS_WATCHED)})
     progress("read texts", 0, 2)
     to_learn = words_objective(tokenizer, folder, learned, config.masking, max_tokens)
     to_check = words_objective(tokenizer, folder, held_out, config.masking, max_tokens)
     progress("read texts", 2, 2)
     network = with_word_head(tower, folder, training.seed).eval()
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        return {"loss": loss_over(model, to_check)}
-
     before = loss_over(network, to_check)
-    trained = train(network, to_learn, training, run / "checkpoints", evaluate=evaluate, progress=progress)
+    trained = train(network, to_learn, training, run / "checkpoints", evaluate=_Loss(to_check), progress=progress)
     after = loss_over(network.eval(), to_check)
     target.mkdir(parents=True, exist_ok=True)
     save_tower(tower, folder, target)
@@ -111,6 +129,16 @@ def pretrain(
     shutil.rmtree(run, ignore_errors=True)
     n_parameters = sum(one.numel() for one in tower.parameters())
     return Pretrained(trained, before, after, len(learned), len(held_out), n_parameters)
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """Of a network, on the texts that are not learned from."""
+
+    to_check: Objective
+
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        return {"loss": loss_over(model, self.to_check)}
 
 
 def _parted(texts: Sequence[str], config: PretrainConfig) -> tuple[list[str], list[str]]:

@@ -10,6 +10,7 @@ checksums.json       of all of these; written last, so that half a folder is a d
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +29,7 @@ from aisle.language.heads import TextClassifier, logits_of, vectors_of
 from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.temperature import probabilities
 from aisle.language.text_inputs import TokenInputs
-from aisle.language.tower import TextTower, open_tower, save_tower
+from aisle.language.tower import TextTower, open_tokenizer, open_tower, save_tower
 from aisle.settings import Config
 from aisle.storage.checksums import check_files, write_checksums
 
@@ -52,12 +53,13 @@ class About(Config):
 
 
 class TextModel:
-    """Tells labels of texts, with calibrated probabilities."""
+    """Tells labels of texts, with calibrated probabilities. Safe to use from several threads."""
 
     def __init__(self, classifier: TextClassifier, tokenizer: Any, about: About) -> None:
         """``load`` opens one from its folder."""
         self._classifier = classifier.eval()
         self._tokenizer, self._about = tokenizer, about
+        self._tokenizing = threading.Lock()  # a tokenizer is told how long texts may be on every call
 
     @property
     def tasks(self) -> tuple[TaskConfig, ...]:
@@ -65,12 +67,14 @@ class TextModel:
         return self._about.tasks
 
     @classmethod
-    def load(cls, folder: Path, *, device: str | None = None) -> Self:
+    def load(cls, folder: Path, *, device: str | None = None, tower: TextTower | None = None) -> Self:
         """Open what ``finetune`` wrote.
 
         Args:
             folder: its target.
             device: a torch device; None takes the GPU where there is one.
+            tower: the language model of ``folder``, with the adapter that lies beside it, where it is in memory
+                already (``text_models``); None opens both.
 
         Raises:
             ConfigError: there is no such folder.
@@ -81,11 +85,13 @@ class TextModel:
         try:
             check_files(folder)
             about = About.parse(json.loads((folder / _ABOUT).read_text(encoding="utf-8")), _ABOUT)
-            tower, tokenizer = open_tower(open_model_folder(str(folder / _BACKBONE)))
-            backbone = tower.model
-            if (folder / ADAPTER).is_dir():
-                backbone = read_adapter(backbone, folder / ADAPTER)
-            classifier = TextClassifier(backbone, tower.pooling, about.tasks)
+            if tower is None:
+                tower, tokenizer = open_tower(open_model_folder(str(folder / _BACKBONE)))
+                if (folder / ADAPTER).is_dir():
+                    tower = TextTower(read_adapter(tower.model, folder / ADAPTER), tower.pooling)
+            else:
+                tokenizer = open_tokenizer(open_model_folder(str(folder / _BACKBONE)))
+            classifier = TextClassifier(tower.model, tower.pooling, about.tasks)
             classifier.heads.load_state_dict(load_file(folder / _HEADS))
         except UnavailableError:
             raise
@@ -114,7 +120,7 @@ class TextModel:
                 f"{len(texts)} texts and {len(second)} second texts; give one each, None where there is none"
             )
         others = [None] * len(texts) if second is None else second
-        inputs = TokenInputs(self._tokenizer, self._classifier.backbone, texts, others, self._about.max_tokens)
+        inputs = self._inputs(texts, others)
         logits = logits_of(self._classifier, inputs, self.tasks, progress)
         return {
             task.name: probabilities(logits[task.name], self._about.temperatures[task.name], is_one_of=task.is_one_of)
@@ -123,10 +129,11 @@ class TextModel:
 
     def vectors(self, texts: Sequence[str], *, progress: Progress = silent) -> Float32Array:
         """(n, d) float32, what the heads look at."""
-        inputs = TokenInputs(
-            self._tokenizer, self._classifier.backbone, texts, [None] * len(texts), self._about.max_tokens
-        )
-        return vectors_of(self._classifier, inputs, progress)
+        return vectors_of(self._classifier, self._inputs(texts, [None] * len(texts)), progress)
+
+    def _inputs(self, texts: Sequence[str], second: Sequence[str | None]) -> TokenInputs:
+        with self._tokenizing:
+            return TokenInputs(self._tokenizer, self._classifier.backbone, texts, second, self._about.max_tokens)
 
 
 def is_text_model(folder: Path) -> bool:
@@ -173,6 +180,8 @@ def write_text_model(
     target: Path,
     adapter: AdapterConfig | None = None,
     plain: Callable[[], TextTower] | None = None,
+    *,
+    is_apart: bool = False,
 ) -> None:
     """Fill ``target``, which is empty or not there.
 
@@ -183,6 +192,7 @@ def write_text_model(
         target: a folder.
         adapter: what the backbone was trained with; it becomes part of it, or is written beside it.
         plain: opens the language model that an adapter lies beside; None opens ``like``.
+        is_apart: whether an adapter lies beside it that could become part of it.
 
     Raises:
         ConfigError: ``target`` holds something.
@@ -192,7 +202,7 @@ def write_text_model(
         raise ConfigError(f"{target} is not an empty folder; name one that is empty or not there yet")
     try:
         (target / _BACKBONE).mkdir(parents=True)
-        if adapter is not None and adapter.method in UNMERGEABLE:
+        if adapter is not None and (adapter.method in UNMERGEABLE or (is_apart and adapter.method != "full")):
             write_adapter(classifier.backbone, adapter, target / ADAPTER)
             tower = open_tower(like)[0] if plain is None else plain()
         else:

@@ -61,16 +61,30 @@ def open_tower(folder: ModelFolder) -> tuple[TextTower, Any]:
     Raises:
         ConfigError: transformers cannot load it.
     """
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    tokenizer = open_tokenizer(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
         model = AutoModel.from_pretrained(folder.path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
     except Exception as error:  # transformers raises whatever the model's code raises
         raise ConfigError(f"{folder.path} does not load: {error}", setting="encoder.model") from error
     return TextTower(model, folder.pooling), tokenizer
+
+
+def open_tokenizer(folder: ModelFolder) -> Any:
+    """The tokenizer of a model's folder.
+
+    Raises:
+        ConfigError: transformers cannot load it.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
+    except Exception as error:  # transformers raises whatever the tokenizer's code raises
+        raise ConfigError(f"{folder.path} does not load: {error}", setting="encoder.model") from error
 
 
 def with_word_head(tower: TextTower, folder: ModelFolder, seed: int) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -24,8 +25,11 @@ _PART_END = ". "
 
 
 class PieceConfig(Config):
-    """Settings of what ``piece`` leaves of a text."""
+    """Settings of what is left of a text that it is to be found by."""
 
+    like_queries: bool = True
+    """Whether pieces take after the queries that the shop knows, where it knows 200 that were answered: as many words,
+    and words that people type. Elsewhere, and if false, the settings below make them."""
     fewest_words: int = Field(default=1, ge=1)
     """Words of a piece at least."""
     most_words: int = Field(default=4, ge=1)
@@ -60,9 +64,16 @@ def view_of(config: ViewConfig, rewritten: Mapping[str, Sequence[str]] | None = 
 
     A text keeps at least one word.
     """
-    others = rewritten or {}
+    return _Changed(config, rewritten or {})
 
-    def view(text: str, rng: np.random.Generator) -> str:
+
+@dataclass(frozen=True)
+class _Changed:
+    config: ViewConfig
+    others: Mapping[str, Sequence[str]]
+
+    def __call__(self, text: str, rng: np.random.Generator) -> str:
+        config, others = self.config, self.others
         if text in others and rng.random() < config.rewritten_chance:
             text = others[text][int(rng.integers(len(others[text])))]
         if rng.random() < config.shuffle_chance:
@@ -79,13 +90,18 @@ def view_of(config: ViewConfig, rewritten: Mapping[str, Sequence[str]] | None = 
             kept[rng.integers(len(words))] = True
         return "".join(word for word, is_kept in zip(words, kept, strict=True) if is_kept).strip()
 
-    return view
-
 
 def piece_of(config: PieceConfig) -> View:
     """What leaves a few words of a text, small letters all, as somebody types who looks for it."""
+    return _Piece(config)
 
-    def piece(text: str, rng: np.random.Generator) -> str:
+
+@dataclass(frozen=True)
+class _Piece:
+    config: PieceConfig
+
+    def __call__(self, text: str, rng: np.random.Generator) -> str:
+        config = self.config
         words = words_with_gaps(text)
         if not words:
             return text
@@ -96,7 +112,19 @@ def piece_of(config: PieceConfig) -> View:
             chosen = [words[at] for at in sorted(rng.permutation(len(words))[:n].tolist())]
         return "".join(chosen).strip().lower()
 
-    return piece
+
+def in_turn(first: View, then: View) -> View:
+    """What changes a text by one view and what comes of it by another."""
+    return _InTurn(first, then)
+
+
+@dataclass(frozen=True)
+class _InTurn:
+    first: View
+    then: View
+
+    def __call__(self, text: str, rng: np.random.Generator) -> str:
+        return self.then(self.first(text, rng), rng)
 
 
 def words_with_gaps(text: str) -> list[str]:

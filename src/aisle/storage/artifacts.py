@@ -161,6 +161,11 @@ class FolderArtifacts:
         """All versions, oldest first."""
         return [self._manifest(name, version) for version in self._version_names(name)]
 
+    def names(self) -> list[str]:
+        """The models that have a current version, in alphabetical order; reads one line of each and checks nothing."""
+        found = (path.parent.name for path in self._folder.glob(f"*/{_CURRENT}"))
+        return sorted(name for name in found if _NAME.fullmatch(name) and self._promoted(name))
+
     @contextmanager
     def _staging(self) -> Iterator[Path]:
         """A fresh folder, locked while we live, deleted unless it was moved away."""

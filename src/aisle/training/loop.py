@@ -21,7 +21,7 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from numpy.typing import NDArray
 from torch import nn
 
@@ -172,7 +172,8 @@ class _Run:
         """From where it stands to the end."""
         started = time.monotonic()
         self._open_trackers()
-        stopped_early = False
+        config, standing = self.config, self.standing
+        stopped_early = bool(config.early_stopping) and standing.n_without_gain >= config.patience
         epoch, batches = -1, []
         self.model.train()
         with self._memory_named():
@@ -350,7 +351,12 @@ def _accelerator(config: TrainingConfig, folder: Path) -> Accelerator:
         raise ConfigError('precision = "fp16" needs a GPU; on a CPU take "fp32"', setting="precision")
     mixed = "no" if precision == "fp32" else precision
     return Accelerator(
-        cpu=is_cpu, mixed_precision=mixed, log_with=list(config.trackers) or None, project_dir=folder / "logs"
+        cpu=is_cpu,
+        mixed_precision=mixed,
+        log_with=list(config.trackers) or None,
+        project_dir=folder / "logs",
+        # a model may have parts that no loss asks, such as a BERT's pooler
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
 
 

@@ -94,7 +94,8 @@ def _work(sent: Sent, rank: int, aside: Path) -> None:
     """What one process does."""
     from aisle.training.loop import train
 
-    model = copy.deepcopy(sent.model)  # what is sent shares memory with all others
+    # what is sent shares memory with all others; together, as an objective may know the model
+    model, objective = copy.deepcopy((sent.model, sent.objective))
     config = sent.config.model_copy(update={"processes": 1})
 
     def told(task: str, done: int, total: int | None = None) -> None:
@@ -108,7 +109,7 @@ def _work(sent: Sent, rank: int, aside: Path) -> None:
     try:
         trained = train(
             model,
-            sent.objective,
+            objective,
             config,
             sent.folder,
             evaluate=sent.evaluate,

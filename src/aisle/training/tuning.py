@@ -6,13 +6,11 @@ proposes (TPE) and prunes (by the median); its journal is a file. Knows nothing 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from aisle.contracts import Progress, silent
 from aisle.errors import ConfigError, DataError, UnavailableError
 from aisle.training.watching import watched
+from aisle.training.workplace import alone
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -154,8 +153,7 @@ def tune(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder, f"another process searches in {folder}; wait for it, or stop it"):
         return _tuned(trained, space, folder, metric, n_trials, seed, progress)
 
 
@@ -180,16 +178,6 @@ def _tuned(
         _try(study, trial, trained, folder, metric)
     progress(_standing(study, metric), n_trials, n_trials)
     return Tuned(metric, sorted((_tried(one) for one in _finished(study)), key=_order(metric)))
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UnavailableError(f"another process searches in {folder}; wait for it, or stop it") from error
-        yield
 
 
 def _study(space: Mapping[str, BaseDistribution], folder: Path, metric: str, seed: int) -> Study:
@@ -240,10 +228,12 @@ def _try(study: Study, trial: Trial, trained: Trained, folder: Path, metric: str
             found = trained(nested(trial.params), folder / work)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
-    except (DataError, UnavailableError) as error:  # these settings cannot be trained with; others may
+    except (ConfigError, DataError, UnavailableError) as error:  # these settings cannot be trained with; others may
         trial.set_user_attr("why", str(error))
         study.tell(trial, state=TrialState.FAIL)
         log.warning("trial %d failed: %s", trial.number, error)
+        if isinstance(error, ConfigError) and len(_finished(study)) == 1:
+            raise  # a setting that is not there is told at once
     else:
         if name not in found:
             raise ConfigError(f"metric {metric!r}: there is no such one; there are {', '.join(sorted(found))}")

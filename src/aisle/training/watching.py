@@ -22,6 +22,16 @@ def watched(watch: Watch) -> Iterator[None]:
         _watch.reset(token)
 
 
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Within, nobody hears of evaluations: of a training that prepares another."""
+    token = _watch.set(None)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
 def is_watched() -> bool:
     """Whether somebody wants to hear of evaluations, so that it is worth making some."""
     return _watch.get() is not None

@@ -12,10 +12,17 @@ from aisle.wire.values import Body, Name, Told
 class TrainingAsk(Body):
     """What to train."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"names": ["linear", "popular"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{}, {"names": ["linear", "popular"]}, {"kind": "adapt", "size": "small"}]}
+    )
 
+    kind: Literal["train", "adapt", "compress"] = "train"
+    """``train`` learns from everything recorded; ``adapt`` teaches the language model this shop, which takes some 40
+    minutes on two cores; ``compress`` makes that model smaller and faster."""
     names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] | None = None
-    """Models to train; all of them when left out."""
+    """For ``train``: models to train; all of them when left out."""
+    size: Literal["tiny", "small", "large"] | None = None
+    """For ``adapt`` and ``compress``: how long; as the shop's settings say when left out."""
 
 
 class Trained(Told):
@@ -25,11 +32,24 @@ class Trained(Told):
     version: str
 
 
+class Standing(Told):
+    """How far a piece of work is."""
+
+    task: str
+    """What it does now."""
+    done: int
+    total: int | None
+    """Of how many; null where nobody knows."""
+    standing: str | None
+    """More, such as the loss."""
+
+
 class Job(Told):
     """A piece of long work."""
 
     job_id: str
     status: Literal["running", "succeeded", "failed"]
+    kind: Literal["train", "adapt", "compress"]
     names: tuple[str, ...] | None
     """Models asked for; null: all of them."""
     started_ms: int
@@ -37,7 +57,11 @@ class Job(Told):
     trained: tuple[Trained, ...]
     """Versions made, when it succeeded."""
     message: str | None
-    """What went wrong, when it failed."""
+    """What went wrong, when it failed; or why what it made does not answer."""
+    progress: Standing | None
+    """How far it is, while it runs and has told."""
+    metrics: dict[str, float] | None
+    """What ``adapt`` and ``compress`` measured, when they succeeded."""
 
 
 class JobList(Told):

@@ -46,3 +46,11 @@ def test_a_currency_in_small_letters_says_how_it_is_written(tmp_path):
     assert "shop.currency = 'eur': a currency is written in three capitals such as EUR" in said(
         "init", str(tmp_path / "other"), "--currency", "eur"
     )
+
+
+def test_a_column_of_texts_that_have_none(tmp_path):
+    (tmp_path / "lines.txt").write_text("a kettle\n")
+    given = ("pretrain", str(tmp_path / "reader"), "--texts", str(tmp_path / "lines.txt"), "--column", "review")
+
+    assert "--column 'review' names a column of a table, and --texts has none" in said(*given)
+    assert not (tmp_path / "reader").exists()

@@ -8,10 +8,13 @@ import pytest
 from aisle.errors import ConfigError, DataError
 from aisle.language.active_learning import PICKS, expected_change, pick
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
-from aisle.language.labelled_texts import LabelledTexts
+from aisle.language.finetuning import finetune
+from aisle.language.label_metrics import measure
+from aisle.language.labelled_texts import Examples, LabelledTexts, read_examples, split
 from aisle.language.model_folder import ModelFolder
 from aisle.language.new_model import NewModelConfig, new_model
-from aisle.language.self_training import SelfTrainingConfig, self_train
+from aisle.language.self_training import self_train
+from aisle.language.self_training_config import SelfTrainingConfig
 from aisle.language.text_model import TextModel
 
 VECTORS = np.array([[0, 0], [0, 0.1], [5, 0], [5, 0.1], [0, 5]], dtype=np.float32)
@@ -82,43 +85,119 @@ def opinions() -> LabelledTexts:
     return LabelledTexts("opinions.csv", [text for text, _ in rows], {"opinion": [label for _, label in rows]})
 
 
+UNLABELLED = LabelledTexts(
+    "reviews.csv",
+    [f"这个{thing}{word}{other}" for thing in THINGS for pair in (GOOD, BAD) for word, other in (pair[:2], pair[1::2])],
+    {},
+)
+QUICK = FinetuneConfig(
+    validation_share=0.2,
+    heads_first=False,
+    training={"trackers": [], "learning_rate": 1e-2, "epochs": 40, "batch_size": 16, "patience": 40},
+)
+
+
+def held_out(labelled: LabelledTexts, config: FinetuneConfig) -> Examples:
+    """What no round learns from."""
+    examples = read_examples([labelled], [OPINION], config.least_rows)
+    return examples.at(split(examples, config.validation_share)[1])
+
+
 def test_a_model_labels_what_it_is_sure_of_and_learns_from_it(small_model, tmp_path) -> None:
-    unlabelled = [
-        f"这个{thing}{word}{other}"
-        for thing in THINGS
-        for pair in (GOOD, BAD)
-        for word, other in (pair[:2], pair[1::2])
-    ]
-    config = FinetuneConfig(
-        validation_share=0.2,
-        heads_first=False,
-        training={"trackers": [], "learning_rate": 1e-2, "epochs": 40, "batch_size": 16, "patience": 40},
-    )
+    labelled = opinions()
+    among = LabelledTexts("all.csv", [*UNLABELLED.texts, *labelled.texts, " ", UNLABELLED.texts[0]], {})
 
     told = self_train(
         small_model,
-        [opinions()],
-        unlabelled,
+        [labelled],
+        [among],
         OPINION,
-        config,
-        SelfTrainingConfig(least_sure=0.55, most_share=1.0),
+        QUICK,
+        SelfTrainingConfig(least_sure=0.55, most_share=1.0, rounds=3),
         work=tmp_path / "w",
         target=tmp_path / "model",
     )
 
-    first, last = told.rounds
-    assert told.n_taken[0] > 10
-    assert told.n_taken[0] % 2 == 0
-    assert last.n_learned == first.n_learned + told.n_taken[0]
-    assert last.n_checked == first.n_checked
-    said = TextModel.load(tmp_path / "model").predict(["这个衣服很好", "这个衣服很差"])["opinion"]
-    assert said[0, 1] > said[1, 1]
+    one = told.rounds[0]
+    assert one.finetuned is not None
+    assert 5 < one.n_taken["good"] == one.n_taken["bad"] <= 20
+    assert min(one.n_sure.values()) >= one.n_taken["good"]
+    assert sum(one.n_sure.values()) <= 40  # what people labelled, and what says nothing, is not asked about
+    assert one.finetuned.n_learned == told.first.n_learned + sum(one.n_taken.values())
+    assert one.finetuned.n_checked == told.first.n_checked
+    assert told.n_kept >= 1
+    assert told.kept.metrics["log_loss"] < told.first.metrics["log_loss"]
+    losses = [
+        told.first.metrics["log_loss"],
+        *(one.finetuned.metrics["log_loss"] for one in told.rounds if one.finetuned),
+    ]
+    assert losses[: told.n_kept + 1] == sorted(losses[: told.n_kept + 1], reverse=True)
+    assert all(loss >= losses[told.n_kept] for loss in losses[told.n_kept :])
+
+    model = TextModel.load(tmp_path / "model")
+    checked = held_out(labelled, QUICK)
+    found = measure(checked.truth["opinion"].values, model.predict(checked.texts)["opinion"], is_one_of=True)
+    assert found["log_loss"] == pytest.approx(told.kept.metrics["log_loss"], rel=1e-4)
+    assert found["calibration_error"] == pytest.approx(told.kept.metrics["calibration_error"], rel=1e-3, abs=1e-6)
+    assert not list((tmp_path / "w").glob("round-*"))
+
+    figures = told.metrics()
+    assert figures["self_training/rounds_kept"] == told.n_kept
+    assert figures["self_training/round_1/taken/good"] == one.n_taken["good"]
+    assert figures["self_training/round_0/calibration_error"] == told.first.metrics["calibration_error"]
+    assert figures["log_loss"] == losses[told.n_kept]
+
+
+def test_a_round_that_is_no_better_is_thrown_away(small_model, tmp_path) -> None:
+    config = QUICK.model_copy(update={"metric": "accuracy"})  # which the people's labels alone bring to 1
+
+    told = self_train(
+        small_model,
+        [opinions()],
+        [UNLABELLED],
+        OPINION,
+        config,
+        SelfTrainingConfig(least_sure=0.55, most_share=1.0, rounds=3),
+        work=tmp_path / "w",
+        target=tmp_path / "model",
+    )
+    finetune(small_model, [opinions()], [OPINION], config, work=tmp_path / "w", target=tmp_path / "alone")
+
+    assert told.first.metrics["accuracy"] == 1.0
+    assert [one.is_better for one in told.rounds] == [False]
+    assert told.kept is told.first
+    said = [TextModel.load(tmp_path / name).predict(UNLABELLED.texts)["opinion"] for name in ("model", "alone")]
+    np.testing.assert_array_equal(said[0], said[1])
+
+
+def test_where_no_text_is_sure_enough_nothing_more_is_learned(small_model, tmp_path) -> None:
+    only_good = LabelledTexts("good.csv", [text for text in UNLABELLED.texts if any(word in text for word in GOOD)], {})
+
+    told = self_train(
+        small_model,
+        [opinions()],
+        [only_good],
+        OPINION,
+        QUICK,
+        SelfTrainingConfig(least_sure=0.6),
+        work=tmp_path / "w",
+        target=tmp_path / "model",
+    )
+
+    assert len(told.rounds) == 1
+    assert told.rounds[0].finetuned is None
+    assert told.rounds[0].n_sure["bad"] == 0 < told.rounds[0].n_sure["good"]
+    assert set(told.rounds[0].n_taken.values()) == {0}
+    assert told.n_kept == 0
 
 
 def test_what_cannot_be_labelled_by_itself_is_refused(small_model, tmp_path) -> None:
     tags = TaskConfig(name="opinion", kind="tags", labels=("bad", "good"))
+    how = SelfTrainingConfig()
     where = {"work": tmp_path / "w", "target": tmp_path / "model"}
     with pytest.raises(ConfigError, match="has tags"):
-        self_train(small_model, [opinions()], ["x"], tags, FinetuneConfig(), SelfTrainingConfig(), **where)
-    with pytest.raises(DataError, match="no texts without a label"):
-        self_train(small_model, [opinions()], [], OPINION, FinetuneConfig(), SelfTrainingConfig(), **where)
+        self_train(small_model, [opinions()], [UNLABELLED], tags, FinetuneConfig(), how, **where)
+    for none in ([], [opinions()], [LabelledTexts("none.csv", [" "], {})]):
+        with pytest.raises(DataError, match="no texts without a label"):
+            self_train(small_model, [opinions()], none, OPINION, FinetuneConfig(), how, **where)
+    assert not (tmp_path / "w").exists()

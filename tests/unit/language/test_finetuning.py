@@ -365,7 +365,7 @@ def test_what_cannot_be_is_refused_before_anything_is_learned(small_model, tmp_p
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="not an empty folder"):
         finetune(small_model, [uses()], [USE], FinetuneConfig(), work=tmp_path / "w", target=tmp_path / "full")
-    with pytest.raises(ConfigError, match="named use, use"):
+    with pytest.raises(ConfigError, match="2 tasks are named 'use'; give each"):
         finetune(small_model, [uses()], [USE, USE], FinetuneConfig(), work=tmp_path / "w", target=tmp_path / "m")
     with pytest.raises(ConfigError, match="no folder"):
         TextModel.load(tmp_path / "nowhere")

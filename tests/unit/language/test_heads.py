@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig
 
 from aisle.errors import ConfigError
+from aisle.evaluation.probability_metrics import calibration_error
 from aisle.language.finetune_config import TaskConfig
 from aisle.language.heads import Classification, TextClassifier, label_weights, logits_of
 from aisle.language.label_metrics import measure, of_all_tasks
@@ -147,7 +148,22 @@ def test_metrics_by_hand() -> None:
     assert found["macro_f1"] == pytest.approx((2 * 2 / (2 + 3) + 0) / 2)
     assert found["auc"] == pytest.approx((0.5 / 2 + 1 / 2) / 2)
     assert found["log_loss"] == pytest.approx(-np.log([0.5, 0.7, 0.3, 0.9, 0.7, 0.2]).mean(), rel=1e-6)
+    assert found["calibration_error"] == pytest.approx(calibration_error(true.ravel(), said.ravel()))
     assert measure(true[:1], said[:1], is_one_of=False)["auc"] == 0.5
+
+
+def test_the_error_of_calibration_is_that_of_the_likeliest_label() -> None:
+    rng = np.random.default_rng(3)
+    said = rng.dirichlet([1.0, 1.0, 1.0], 200).astype(np.float32)
+    true = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 200)]
+
+    found = measure(true, said, is_one_of=True)["calibration_error"]
+
+    right = true[np.arange(200), said.argmax(axis=1)]
+    assert found == pytest.approx(calibration_error(right, said.max(axis=1)), rel=1e-6)
+    assert found > 0.2  # two thirds of the sure answers are wrong
+    by_hand = np.array([[0.8, 0.2]] * 5, dtype=np.float32)
+    assert measure(np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 1]], by_hand, is_one_of=True)["calibration_error"] < 1e-6
 
 
 def test_the_mean_over_tasks_is_weighted() -> None:

@@ -15,7 +15,7 @@ from aisle.errors import CorruptError, unknown_name
 from aisle.serving.answers import json_response
 from aisle.serving.context import serving_of
 from aisle.serving.describing import operation
-from aisle.serving.jobs import BusyError, Jobs
+from aisle.serving.jobs import Asked, BusyError, Jobs
 from aisle.serving.problems import BUSY, INVALID, NOT_FOUND, NOT_READY, Problem
 from aisle.serving.reading import read_body
 from aisle.shop import Shop
@@ -31,14 +31,18 @@ async def start_training(request: Request) -> Response:
     """Starts to learn from everything recorded, in a process of its own, and answers at once with the job.
 
     The shop goes on answering; each worker takes new versions in as they are made. One training runs at a time.
+    ``kind`` adapts the language model to the shop, or compresses it; what comes of that answers only if it is good.
     """
     body = await read_body(request, wire.TrainingAsk)
     serving = serving_of(request)
+    unused = ("size", body.size) if body.kind == "train" else ("names", body.names)
+    if unused[1] is not None:
+        raise Problem(INVALID, f"{unused[0]} changes nothing for kind {body.kind!r}; leave it out", field=unused[0])
     for name in body.names or ():
         if name not in serving.shop.trainable:
             raise Problem(INVALID, unknown_name("model", name, serving.shop.trainable), field="names")
     try:
-        job = await serving.answering.run_aside(_jobs(serving.shop).start_training, body.names)
+        job = await serving.answering.run_aside(_jobs(serving.shop).start, Asked(body.kind, body.names, body.size))
     except BusyError as error:
         raise Problem(BUSY, f"training runs already as job {error.job_id}; wait for it to end") from error
     return json_response(asdict(job), 202, {"location": f"/v1/training/{job.job_id}"})
@@ -61,6 +65,23 @@ async def read_training(request: Request) -> Response:
     serving = serving_of(request)
     job_id = request.path_params["job_id"]
     job = await serving.answering.run_aside(_jobs(serving.shop).read, job_id)
+    if job is None:
+        raise Problem(NOT_FOUND, f"there is no job {job_id[:100]!r}", field="job_id")
+    return json_response(asdict(job))
+
+
+@router.delete(
+    "/training/{job_id}",
+    **operation("Stop a training", wire.Job, role="admin", path={"job_id": "The job's id."}, problems=[NOT_FOUND]),
+)
+async def stop_training(request: Request) -> Response:
+    """Ends a training that runs, and answers with the job as it was; read it again until it has ended.
+
+    Nothing that answers changes. ``adapt`` and ``compress`` go on where they were when they are started again.
+    """
+    serving = serving_of(request)
+    job_id = request.path_params["job_id"]
+    job = await serving.answering.run_aside(_jobs(serving.shop).stop, job_id)
     if job is None:
         raise Problem(NOT_FOUND, f"there is no job {job_id[:100]!r}", field="job_id")
     return json_response(asdict(job))

@@ -53,6 +53,7 @@ def _starts_empty(name: str, store: ArtifactStore) -> None:
     with Promise(name, "nothing is current before it was promoted") as promise:
         promise.require(store.current("model") is None, "something is current")
         promise.require(store.versions("model") == [], "there are versions")
+        promise.require(store.names() == [], "a model is named")
     with Promise(name, "promote and rollback raise NotReadyError when there is nothing") as promise:
         for what, call in (("promote", store.promote), ("rollback", store.rollback)):
             promise.require(_raises(NotReadyError, lambda call=call: call("model")), f"{what} did not")
@@ -95,6 +96,8 @@ def _promotes_and_rolls_back(name: str, store: ArtifactStore) -> None:
     with Promise(name, "models do not know of each other") as promise:
         _write(store, "other", "three")
         promise.require(store.current("other") is None and len(store.versions("model")) == 2, "they do")
+    with Promise(name, "the models that have a current version are named, and no others") as promise:
+        promise.require(store.names() == ["model", "named"], f"names are {store.names()}")
 
 
 def _require_manifest(promise: Promise, manifest: Manifest, data_seq: int) -> None:
