@@ -43,11 +43,11 @@ MOST_UNLABELLED = 8_000
 PROTOCOL = (
     "{n_train} reviews to learn from, {n_test} to measure on; accuracy and auc; system: a BERT of {layers} layers "
     "of width {width} with a vocabulary of its own, pre-trained ({steps}) on the {n_train} reviews' texts and "
-    "{n_queries} queries, fine-tuned on as many labels as the name says (0: all); frozen: its vectors as they are with "
-    "logistic regression; new: fine-tuned before it learned masked words, tokens' vectors begin near neighbours in "
-    "the reviews; blank: tokens' vectors begin at random as well; transfer: "
-    "first fine-tuned on all other categories, labels and measurement from {category} only, beside the system "
-    "there (own, {category}); self-training: {n_unlabelled} more reviews labelled by the model itself; active: "
+    "{n_queries} queries, fine-tuned on as many labels as the name says (0: all), n-grams beside; network: "
+    "without these; frozen: its vectors as they are with logistic regression; new: fine-tuned before it learned masked "
+    "words, tokens' vectors begin near neighbours in the reviews; blank: tokens' vectors begin at random as well; "
+    "transfer: first fine-tuned on all other categories, labels and measurement from {category} only, beside the "
+    "system there (own, {category}); self-training: {n_unlabelled} more reviews labelled by the model itself; active: "
     "labels picked by uncertainty (or as named) in four rounds, from as many reviews; peers: character 1-3-grams with "
     "logistic regression, the packaged"
     " English MiniLM's vectors with logistic regression; {n_seeds} seeds of the labels drawn"
@@ -269,6 +269,9 @@ METHODS: Mapping[str, Method] = {
     "own": lambda bench, labelled, seed, teacher: by_finetuning(
         labelled, bench.test, bench.model, settings_of(bench, seed)
     ),
+    "network": lambda bench, labelled, seed, teacher: by_finetuning(
+        labelled, bench.test, bench.model, {**settings_of(bench, seed), "ngrams": "off"}
+    ),
     "frozen": lambda bench, labelled, seed, teacher: by_vectors(labelled, bench.test, bench.model),
     "blank": lambda bench, labelled, seed, teacher: by_finetuning(
         labelled, bench.test, bench.blank, settings_of(bench, seed)
@@ -290,7 +293,7 @@ METHODS: Mapping[str, Method] = {
         if how not in ("random", "uncertainty")
     },
 }
-USUAL = ("n-grams", "MiniLM", "frozen", "own", "new", "own there", "transfer", "self-training", "active")
+USUAL = ("n-grams", "MiniLM", "frozen", "own", "network", "new", "own there", "transfer", "self-training", "active")
 """Methods that run unless others are named."""
 
 

@@ -81,6 +81,10 @@ class FinetuneConfig(Config):
     heads_first: bool = True
     """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
     it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""
+    ngrams: Literal["off", "beside"] = "beside"
+    """``beside``: a linear model over the text's characters and words is learned beside the network, and both answer
+    together, each weighted by how well it did; best where the language model is small or words say it all. Costs
+    seconds, and up to 16 MB. ``off``: the network answers alone."""
     metric: Metric = "log_loss"
     """What the best weights are best at, over the validation part: the mean of the tasks by their weights."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)

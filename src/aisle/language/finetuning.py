@@ -23,6 +23,7 @@ from aisle.language.heads import Classification, TextClassifier, label_weights, 
 from aisle.language.label_metrics import measure, of_all_tasks
 from aisle.language.labelled_texts import Examples, LabelledTexts, Truth, read_examples, split, with_others
 from aisle.language.model_folder import ModelFolder
+from aisle.language.ngram_model import fit_ngrams, joined
 from aisle.language.rank_budget import RankBudget
 from aisle.language.temperature import fit_temperature, probabilities
 from aisle.language.text_inputs import Inputs, TokenInputs, VectorInputs
@@ -39,10 +40,11 @@ class Finetuned:
     trained: Trained
     metrics: Mapping[str, float]
     """Of the texts that were not learned from, with calibrated probabilities: ``TASK/METRIC``, and ``METRIC``, the mean
-    over tasks by their weights. The best weights and temperatures were chosen by the same texts, so that new texts do
-    slightly worse."""
+    over tasks by their weights. The best weights, what n-grams count and temperatures were chosen by the same texts, so
+    that new texts do slightly worse."""
     temperatures: Mapping[str, float]
-    """By task; above 1 where the model was too sure."""
+    """By task, what logits are divided by, those of n-grams added; without those above 1 where the model was too
+    sure."""
     n_learned: int
     n_checked: int
     n_trained_parameters: int
@@ -121,19 +123,19 @@ def finetune(
     measured = _Evaluation(to_check, checked.truth, tasks)
     trained = train(network, objective, loop, run, evaluate=measured, progress=progress)
 
-    logits = logits_of(network, to_check, tasks)
+    logits, ngrams = logits_of(network, to_check, tasks), None
+    weights = {task.name: label_weights(learned.truth[task.name], task) for task in tasks}
+    if config.ngrams == "beside":
+        logits, ngrams = joined(logits, fit_ngrams(learned, tasks, weights, progress), checked, tasks, weights)
     temperatures = {
         task.name: fit_temperature(
-            logits[task.name],
-            checked.truth[task.name],
-            label_weights(learned.truth[task.name], task),
-            is_one_of=task.is_one_of,
+            logits[task.name], checked.truth[task.name], weights[task.name], is_one_of=task.is_one_of
         )
         for task in tasks
     }
     about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
     begun_from = (begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
-    write_text_model(classifier, *begun_from, is_apart=config.keeps_adapter)
+    write_text_model(classifier, *begun_from, ngrams=ngrams, is_apart=config.keeps_adapter)
     metrics = _measured(logits, checked.truth, tasks, temperatures)
     return Finetuned(trained, metrics, temperatures, len(learned), len(checked), n_trained)
 

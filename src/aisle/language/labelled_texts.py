@@ -142,10 +142,7 @@ def split(examples: Examples, validation_share: float) -> tuple[Int64Array, Int6
     others come or go, but at the border. Of every task about ``validation_share`` of the texts is checked by. Texts
     without which a label would have no example to learn from are learned.
     """
-    keys = [text_key(text) for text in examples.texts]
-    of_key = {key: hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=8).digest() for key in set(keys)}
-    order = {key: place for place, key in enumerate(sorted(of_key, key=lambda key: (of_key[key], key)))}
-    place = np.array([order[key] for key in keys], dtype=np.int64)  # the same for the same text
+    place = places(examples.texts)
     is_checked = np.zeros(len(place), dtype=np.bool_)
     for truth in examples.truth.values():
         of_task = np.unique(place[truth.is_known])
@@ -156,6 +153,16 @@ def split(examples: Examples, validation_share: float) -> tuple[Int64Array, Int6
             if not (has_label & ~is_checked).any():
                 is_checked &= ~np.isin(place, place[has_label])
     return np.flatnonzero(~is_checked), np.flatnonzero(is_checked)
+
+
+def places(texts: Sequence[str]) -> Int64Array:
+    """(n,) each text's place among the different ones, ordered by a hash; alike for texts that differ in case and
+    spaces only.
+    """
+    keys = [text_key(text) for text in texts]
+    of_key = {key: hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=8).digest() for key in set(keys)}
+    order = {key: place for place, key in enumerate(sorted(of_key, key=lambda key: (of_key[key], key)))}
+    return np.array([order[key] for key in keys], dtype=np.int64)
 
 
 def text_key(text: str) -> str:

@@ -3,6 +3,7 @@
 backbone/            the language model and its tokenizer, as transformers reads them
 adapter/             what was trained beside it, where that cannot become part of it
 heads.safetensors    one linear head a task
+ngrams.safetensors   the linear model over n-grams whose logits are added to the heads', where one was learned
 classifier.json      tasks, temperatures, tokens read
 checksums.json       of all of these; written last, so that half a folder is a damaged one
 """
@@ -27,13 +28,14 @@ from aisle.language.adapters import UNMERGEABLE, merged
 from aisle.language.finetune_config import TaskConfig
 from aisle.language.heads import TextClassifier, logits_of, vectors_of
 from aisle.language.model_folder import ModelFolder, open_model_folder
+from aisle.language.ngram_model import NgramModel, read_ngrams, write_ngrams
 from aisle.language.temperature import probabilities
 from aisle.language.text_inputs import TokenInputs
 from aisle.language.tower import TextTower, open_tokenizer, open_tower, save_tower
 from aisle.settings import Config
 from aisle.storage.checksums import check_files, write_checksums
 
-_BACKBONE, _HEADS, _ABOUT = "backbone", "heads.safetensors", "classifier.json"
+_BACKBONE, _HEADS, _NGRAMS, _ABOUT = "backbone", "heads.safetensors", "ngrams.safetensors", "classifier.json"
 ADAPTER = "adapter"
 """What was trained beside the language model, in a fine-tuned model's folder."""
 _FORM = 1
@@ -47,7 +49,7 @@ class About(Config):
     tasks: tuple[TaskConfig, ...] = Field(min_length=1)
     """What the heads tell, in their order."""
     temperatures: Mapping[str, float]
-    """By task, what logits are divided by."""
+    """By task, what logits are divided by, those of n-grams added."""
     max_tokens: int = Field(ge=1)
     """Tokens read of a text or pair."""
 
@@ -55,10 +57,12 @@ class About(Config):
 class TextModel:
     """Tells labels of texts, with calibrated probabilities. Safe to use from several threads."""
 
-    def __init__(self, classifier: TextClassifier, tokenizer: Any, about: About) -> None:
+    def __init__(
+        self, classifier: TextClassifier, tokenizer: Any, about: About, ngrams: NgramModel | None = None
+    ) -> None:
         """``load`` opens one from its folder."""
         self._classifier = classifier.eval()
-        self._tokenizer, self._about = tokenizer, about
+        self._tokenizer, self._about, self._ngrams = tokenizer, about, ngrams
         self._tokenizing = threading.Lock()  # a tokenizer is told how long texts may be on every call
 
     @property
@@ -93,11 +97,13 @@ class TextModel:
                 tokenizer = open_tokenizer(open_model_folder(str(folder / _BACKBONE)))
             classifier = TextClassifier(tower.model, tower.pooling, about.tasks)
             classifier.heads.load_state_dict(load_file(folder / _HEADS))
+            ngrams = read_ngrams(folder / _NGRAMS, about.tasks) if (folder / _NGRAMS).is_file() else None
         except UnavailableError:
             raise
         except (AisleError, OSError, ValueError, RuntimeError) as error:
             raise _damaged(folder, error) from error
-        return cls(classifier.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer, about)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(classifier.to(device), tokenizer, about, ngrams)
 
     def predict(
         self, texts: Sequence[str], second: Sequence[str | None] | None = None, *, progress: Progress = silent
@@ -122,6 +128,9 @@ class TextModel:
         others = [None] * len(texts) if second is None else second
         inputs = self._inputs(texts, others)
         logits = logits_of(self._classifier, inputs, self.tasks, progress)
+        if self._ngrams is not None:
+            beside = self._ngrams.logits(texts, others)
+            logits = {name: found + beside[name] for name, found in logits.items()}
         return {
             task.name: probabilities(logits[task.name], self._about.temperatures[task.name], is_one_of=task.is_one_of)
             for task in self.tasks
@@ -181,6 +190,7 @@ def write_text_model(
     adapter: AdapterConfig | None = None,
     plain: Callable[[], TextTower] | None = None,
     *,
+    ngrams: NgramModel | None = None,
     is_apart: bool = False,
 ) -> None:
     """Fill ``target``, which is empty or not there.
@@ -192,6 +202,7 @@ def write_text_model(
         target: a folder.
         adapter: what the backbone was trained with; it becomes part of it, or is written beside it.
         plain: opens the language model that an adapter lies beside; None opens ``like``.
+        ngrams: what is learned of n-grams, for its logits to be added as they are.
         is_apart: whether an adapter lies beside it that could become part of it.
 
     Raises:
@@ -210,6 +221,8 @@ def write_text_model(
         save_tower(tower, like, target / _BACKBONE)
         heads = {name: one.detach().cpu().contiguous() for name, one in classifier.heads.state_dict().items()}
         save_file(heads, target / _HEADS)
+        if ngrams is not None:
+            write_ngrams(ngrams, target / _NGRAMS)
         (target / _ABOUT).write_text(json.dumps(about.model_dump(mode="json"), indent=1), encoding="utf-8")
         files = sorted(file.relative_to(target).as_posix() for file in target.rglob("*") if file.is_file())
         write_checksums(target, files)

@@ -44,6 +44,20 @@ def tower(tokenizer) -> TextTower:
     return TextTower(AutoModel.from_config(config), "mean")
 
 
+def test_equal_texts_are_one_whichever_side_and_row_they_stand_on(tokenizer) -> None:
+    # two items of one name, and an item beside which others were looked at
+    pairs = TextPairs(
+        ["kettle", "red cup"], ["red cup", "red cup", "pot"], left=np.array([0, 1]), right=np.array([0, 2]),
+        wrong={0: np.array([1])},
+    )  # fmt: skip
+    objective = Contrast("c", pairs, tokenizer, ContrastConfig())
+
+    batch = objective.collate(np.array([0, 1]), np.random.default_rng(0))
+
+    # rights: red cup, pot, the other red cup: right for the kettle, and the left text of the second row itself
+    assert batch["no_negative"].tolist() == [[False, False, True], [True, False, True]]
+
+
 def test_what_belongs_to_a_query_is_never_its_negative(tokenizer) -> None:
     objective = Contrast("c", PAIRS, tokenizer, ContrastConfig())
 

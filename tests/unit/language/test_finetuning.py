@@ -74,7 +74,7 @@ def materials() -> LabelledTexts:
 def joint(small_model, tmp_path_factory) -> tuple[Path, Finetuned]:
     """A model of three tasks and what its training came to."""
     work = tmp_path_factory.mktemp("joint")
-    config = FinetuneConfig(validation_share=0.2, metric="log_loss", training=TRAINING)
+    config = FinetuneConfig(ngrams="off", validation_share=0.2, metric="log_loss", training=TRAINING)
     found = finetune(
         small_model,
         [uses_and_gifts(), materials()],
@@ -111,6 +111,7 @@ def test_three_tasks_are_learned_over_one_backbone(joint) -> None:
 @pytest.mark.parametrize("method", ["lora", "adalora", "prefix", "bottleneck"])
 def test_an_adapter_learns_in_place_of_all_weights_and_is_read_again(small_model, tmp_path, method) -> None:
     config = FinetuneConfig(
+        ngrams="off",
         adapter=AdapterConfig(method=method, rank=4),
         validation_share=0.2,
         metric="log_loss",
@@ -133,7 +134,7 @@ def test_an_adapter_learns_in_place_of_all_weights_and_is_read_again(small_model
 def test_a_model_begins_from_an_earlier_one(small_model, joint, tmp_path) -> None:
     folder, _ = joint
     short = {**TRAINING, "epochs": 1, "max_steps": 1, "learning_rate": 1e-9}
-    config = FinetuneConfig(validation_share=0.2, metric="log_loss", training=short, heads_first=False)
+    config = FinetuneConfig(ngrams="off", validation_share=0.2, metric="log_loss", training=short, heads_first=False)
     few = uses()
 
     fresh = finetune(small_model, [few], [USE], config, work=tmp_path / "a", target=tmp_path / "fresh")
@@ -155,7 +156,9 @@ def test_what_lies_beside_a_model_goes_on_learning_or_stays(small_model, tmp_pat
     still = config.model_copy(update={"training": {**TRAINING, "max_steps": 1, "learning_rate": 1e-9}})
 
     finetune(small_model, [uses()], [USE], still, work=tmp_path / "b", target=tmp_path / "on", start_from=first)
-    heads = FinetuneConfig(trained="heads", validation_share=0.2, training={"trackers": [], "max_steps": 5})
+    heads = FinetuneConfig(
+        ngrams="off", trained="heads", validation_share=0.2, training={"trackers": [], "max_steps": 5}
+    )
     begun = finetune(
         small_model, [materials()], [MADE_OF], heads, work=tmp_path / "c", target=tmp_path / "heads", start_from=first
     )
@@ -184,9 +187,11 @@ def test_a_model_begins_from_an_adapter_of_another_task(small_model, tmp_path, m
     one = {"input_ids": torch.tensor([[101, 2417, 6090, 102]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
     kept = how if method in ("prefix", "bottleneck") else AdapterConfig(method="prefix")
     config = FinetuneConfig(
-        adapter=kept, validation_share=0.2, training={**TRAINING, "max_steps": 1, "learning_rate": 1e-9}
+        ngrams="off", adapter=kept, validation_share=0.2, training={**TRAINING, "max_steps": 1, "learning_rate": 1e-9}
     )
-    heads = FinetuneConfig(trained="heads", validation_share=0.2, training={"trackers": [], "max_steps": 2})
+    heads = FinetuneConfig(
+        ngrams="off", trained="heads", validation_share=0.2, training={"trackers": [], "max_steps": 2}
+    )
     options = {"work": tmp_path / "w", "start_from": tmp_path / "adapter"}
 
     finetune(small_model, [uses()], [USE], heads, target=tmp_path / "heads", **options)
@@ -212,7 +217,7 @@ def test_pairs_are_told_as_they_were_learned(small_model, tmp_path, method) -> N
     fits = ["yes" if place % 2 else "no" for place in range(len(texts))]
     table = LabelledTexts("pairs.csv", texts, {"fits": fits}, second)
     config = FinetuneConfig(
-        adapter=AdapterConfig(method=method), validation_share=0.3, metric="log_loss", training=TRAINING
+        ngrams="off", adapter=AdapterConfig(method=method), validation_share=0.3, metric="log_loss", training=TRAINING
     )
 
     found = finetune(small_model, [table], [FITS], config, work=tmp_path / "w", target=tmp_path / "model")
@@ -265,7 +270,10 @@ def test_pairs_are_told_by_both_texts(small_model, tmp_path: Path) -> None:
     texts, second, labels = (list(column) for column in zip(*rows, strict=True))
     table = LabelledTexts("asked.csv", texts, {"fits": labels}, second=second)
     config = FinetuneConfig(
-        validation_share=0.25, metric="auc", training={**TRAINING, "epochs": 40, "patience": 12, "weight_decay": 0.0}
+        ngrams="off",
+        validation_share=0.25,
+        metric="auc",
+        training={**TRAINING, "epochs": 40, "patience": 12, "weight_decay": 0.0},
     )
 
     found = finetune(small_model, [table], [FITS], config, work=tmp_path / "w", target=tmp_path / "m")
@@ -276,7 +284,9 @@ def test_pairs_are_told_by_both_texts(small_model, tmp_path: Path) -> None:
 
 
 def test_heads_alone_leave_the_backbone_as_it_is(small_model, tmp_path: Path) -> None:
-    config = FinetuneConfig(trained="heads", validation_share=0.2, metric="log_loss", training={"trackers": []})
+    config = FinetuneConfig(
+        ngrams="off", trained="heads", validation_share=0.2, metric="log_loss", training={"trackers": []}
+    )
 
     found = finetune(small_model, [uses()], [USE], config, work=tmp_path / "w", target=tmp_path / "m")
 
@@ -289,7 +299,7 @@ def test_heads_alone_leave_the_backbone_as_it_is(small_model, tmp_path: Path) ->
 
 
 def test_training_stops_when_the_metric_stays(small_model, tmp_path: Path) -> None:
-    config = FinetuneConfig(trained="heads", training={"trackers": [], "epochs": 400, "patience": 2})
+    config = FinetuneConfig(ngrams="off", trained="heads", training={"trackers": [], "epochs": 400, "patience": 2})
 
     found = finetune(small_model, [uses()], [USE], config, work=tmp_path / "w", target=tmp_path / "m")
 
@@ -400,7 +410,7 @@ def test_heads_that_learned_first_spare_the_model(small_model, tmp_path: Path) -
             small_model,
             [uses()],
             [USE],
-            FinetuneConfig(validation_share=0.2, metric="log_loss", training=still, heads_first=is_first),
+            FinetuneConfig(ngrams="off", validation_share=0.2, metric="log_loss", training=still, heads_first=is_first),
             work=tmp_path / f"w{is_first}",
             target=tmp_path / f"model{is_first}",
         ).metrics["use/log_loss"]

@@ -14,7 +14,7 @@ from aisle.language.heads import Classification, TextClassifier, label_weights, 
 from aisle.language.label_metrics import measure, of_all_tasks
 from aisle.language.labelled_texts import Truth
 from aisle.language.model_folder import packaged_folder
-from aisle.language.temperature import fit_temperature, probabilities
+from aisle.language.temperature import fit_share, fit_temperature, probabilities
 from aisle.language.text_inputs import TokenInputs, VectorInputs
 
 USE = TaskConfig(name="use", kind="classes", labels=("kitchen", "garden", "desk"), dropout=0.0)
@@ -193,10 +193,45 @@ def test_few_faultless_examples_claim_no_certainty() -> None:
 
     temperature = fit_temperature(logits, known, np.ones((2, 2), dtype=np.float32), is_one_of=True)
 
-    # softened truth is (8 + 1) / (8 + 2)
-    assert probabilities(logits, temperature, is_one_of=True)[0, 1] == pytest.approx(0.9, abs=1e-3)
+    # softened truth is (8 + 1) / (8 + 2), which a temperature near 1 is preferred to
+    assert 1 / (1 + np.exp(-1.0)) < probabilities(logits, temperature, is_one_of=True)[0, 1] < 0.9
+    tried = np.exp(np.linspace(-3, 3, 6_001))  # by brute force
+    sure = 1 / (1 + np.exp(-1 / tried))
+    losses = -8 * (0.9 * np.log(sure) + 0.1 * np.log(1 - sure)) + np.log(tried) ** 2 / 2
+    assert temperature == pytest.approx(tried[losses.argmin()], rel=1e-2)
     nothing = Truth(known.values, np.zeros(8, dtype=np.bool_))
     assert fit_temperature(logits, nothing, np.ones((2, 2), dtype=np.float32), is_one_of=True) == 1.0
+
+
+def test_few_examples_of_many_labels_leave_a_good_model_sure() -> None:
+    """One imagined example of each of 27 labels would say more than 14 real ones."""
+    rng = np.random.default_rng(0)
+    right = np.arange(14)
+    logits = (rng.normal(size=(14, 27)) + 8.0 * np.eye(27)[right]).astype(np.float32)
+    known = Truth(np.eye(27, dtype=np.float32)[right], np.ones(14, dtype=np.bool_))
+
+    temperature = fit_temperature(logits, known, np.ones((2, 27), dtype=np.float32), is_one_of=True)
+
+    assert 0.7 < probabilities(logits, temperature, is_one_of=True)[right, right].mean() < 0.98
+
+
+def test_a_share_follows_what_each_model_tells() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.integers(3, size=600)
+    values = np.eye(3, dtype=np.float32)[right]
+    tells = (2.0 * values + rng.normal(size=values.shape)).astype(np.float32)
+    guesses = rng.normal(size=values.shape).astype(np.float32)
+    weights = np.ones((2, 3), dtype=np.float32)
+
+    def share(one: np.ndarray, other: np.ndarray, n: int) -> float:
+        return fit_share(one[:n], other[:n], Truth(values[:n], np.ones(n, dtype=np.bool_)), weights, is_one_of=True)
+
+    assert share(tells, guesses, 600) > 0.9
+    assert share(guesses, tells, 600) < 0.1
+    assert 0.5 < share(tells, guesses, 10) < share(tells, guesses, 100) < share(tells, guesses, 600)
+    again = (2.0 * values + rng.normal(size=values.shape)).astype(np.float32)
+    assert share(tells, again, 600) == pytest.approx(0.5, abs=0.1)
+    assert share(tells, guesses, 0) == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,21 @@ def test_the_best_weights_are_kept_and_training_stops_when_they_are_old(tmp_path
     assert_same(weights(model), seen[1])
 
 
+def test_what_stopped_early_stays_where_it_was_when_it_is_asked_again(tmp_path: Path) -> None:
+    values = iter([0.1, 0.5, 0.3, 0.2, 0.9, 0.95])
+    settings = PLAIN.model_copy(update={"early_stopping": "made_up", "patience": 2, "evaluate_every": 2})
+
+    def asked() -> tuple[int, dict[str, float], object]:
+        model = Bag()
+        trained = train(model, Words(), settings, tmp_path, evaluate=lambda _: {"made_up": next(values)})
+        return trained.n_steps, dict(trained.metrics), weights(model)
+
+    (steps, metrics, first), (steps_again, metrics_again, second) = asked(), asked()
+
+    assert (steps, metrics["made_up"]) == (steps_again, metrics_again["made_up"]) == (8, 0.5)
+    assert_same(second, first)
+
+
 def test_less_can_be_better(tmp_path: Path) -> None:
     model, objective = Bag(), Words()
     values = iter([0.1, 0.5, 0.3, 0.2, 0.9])

@@ -54,6 +54,25 @@ def test_settings_are_nested_and_read_as_toml() -> None:
     assert nested(settings) == {"training": {"learning_rate": 0.1, "trackers": []}, "size": "tiny", "flag": True}
 
 
+def test_a_setting_that_cannot_be_met_is_told_at_once_and_later_counts_as_tried(tmp_path: Path) -> None:
+    tried = []
+
+    def picky(settings: Mapping[str, Any], work: Path) -> dict[str, float]:
+        tried.append(settings)
+        if len(tried) <= 2:
+            raise ConfigError("layers: 2 are allowed")
+        return quality({"size": "tiny", **settings}, work)
+
+    space = parse_space(["layers=1|2|3"])
+    with pytest.raises(ConfigError, match="2 are allowed"):
+        tune(picky, space, tmp_path, metric="ndcg", n_trials=4)
+    tuned = tune(picky, space, tmp_path, metric="ndcg", n_trials=4)
+
+    assert len(tried) == len(tuned.trials) == 4
+    assert [one.state for one in tuned.trials].count("failed") == 2
+    assert "2 are allowed" in tuned.trials[-1].why
+
+
 def test_it_finds_the_best_and_tells_all(tmp_path: Path) -> None:
     tuned = tune(quality, parse_space(SPACE), tmp_path, metric="ndcg", n_trials=25)
 
