@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from aisle.cli.teaching import compared
 from aisle.cli.visiting import SimulatedClock
 from aisle.domain import Event, EventType, Item, ItemText
 from aisle.errors import ConfigError, NotReadyError, UnavailableError
@@ -123,6 +124,7 @@ def test_the_encoder_learns_words_that_only_the_chat_model_knows(shop: Shop, ser
     assert manifest.metrics["n_dropped.the same text"] == len(titles) - n_changed
     assert manifest.metrics["n_rewritings"] == manifest.metrics["n_rewritten_texts"] == n_changed
 
+    assert ("texts rewritten", "", f"{n_changed:,}") in compared(manifest)
     server.asked.clear()
     again = shop.adapt(BRIEF)
     assert not server.asked
