@@ -26,6 +26,7 @@ from aisle.domain import (
     Features,
     Item,
     ItemTable,
+    Message,
     Outcomes,
     Request,
     Slate,
@@ -85,6 +86,23 @@ class Reader(Protocol):
 
     def unread_shares(self, texts: Sequence[str]) -> Float32Array:
         """(len(texts),) float32 in 0 to 1: the share of each text's tokens that the model has no token for."""
+        ...
+
+
+class ChatModel(Protocol):
+    """Answers in words.
+
+    Guarantees: answers come in the order of ``talks``; a question that the model declines is answered by ""; safe to
+    call from several threads. ``fingerprint`` changes whenever another model answers.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the model. The same question may still be answered otherwise the next time."""
+        ...
+
+    def reply(self, talks: Sequence[Sequence[Message]], *, progress: Progress = silent) -> list[str]:
+        """The next turn of each conversation; each ends with a ``user`` message."""
         ...
 
 
@@ -283,19 +301,6 @@ class Meter(Protocol):
     def answered(self, placement: str, n_asks: int, seconds: float) -> None:
         """So many questions were answered together."""
         ...
-
-
-class Unmetered:
-    """The ``Meter`` that nobody reads."""
-
-    def took(self, placement: str, stage: str, seconds: float) -> None:
-        """Nothing."""
-
-    def missed(self, placement: str, part: str, why: Literal["failed", "late", "missing"]) -> None:
-        """Nothing."""
-
-    def answered(self, placement: str, n_asks: int, seconds: float) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True)

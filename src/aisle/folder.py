@@ -55,6 +55,11 @@ class ShopFolder:
         return self.root / "embeddings.db"
 
     @property
+    def rewritings(self) -> Path:
+        """``rewritings.db``: what a chat model made of texts; may be deleted, then it is asked again."""
+        return self.root / "rewritings.db"
+
+    @property
     def indexes(self) -> Path:
         """Lexical and vector indexes; may be deleted, then they are rebuilt."""
         return self.root / "indexes"

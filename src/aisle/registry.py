@@ -7,7 +7,7 @@ from typing import Any
 
 from aisle.errors import ConfigError, ContractError, unknown_name
 
-GROUPS = ("aisle.sources", "aisle.encoders", "aisle.rankers")
+GROUPS = ("aisle.sources", "aisle.encoders", "aisle.rankers", "aisle.chat_models")
 """The kinds of thing a plug-in can bring."""
 
 
@@ -25,7 +25,8 @@ def find(group: str, name: str) -> Any:
     """
     points = entry_points(group=group)
     if name not in points.names:
-        raise ConfigError(unknown_name(group.removeprefix("aisle.").removesuffix("s"), name, points.names))
+        what = group.removeprefix("aisle.").removesuffix("s").replace("_", " ")
+        raise ConfigError(unknown_name(what, name, points.names))
     point = points[name]
     try:
         return point.load()

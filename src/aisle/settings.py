@@ -104,6 +104,33 @@ class EncoderConfig(Config):
     """Cores one encoding uses, 0 all of them; lower it where many requests run at once (onnx and transformers)."""
 
 
+class ChatConfig(Config):
+    """Which language model answers in words. There is none unless the shop names one."""
+
+    kind: str
+    """``openai`` (any server that speaks OpenAI's protocol) or ``transformers`` (a model on this machine), or a
+    plug-in's name."""
+    model: str
+    """For ``openai`` the served model's name; for ``transformers`` a folder or Hugging Face name of a causal model."""
+    address: str | None = None
+    """Base address of the server including ``/v1``; None is OpenAI's own. Only for ``openai``."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the server's key; servers without keys ignore it."""
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    """How much is left to chance; 0 says the likeliest. None leaves it to the model."""
+    max_tokens: int = Field(default=2048, ge=1)
+    """Tokens of an answer at most; what is longer is cut. Raising it may cost time and money."""
+    timeout_seconds: float = Field(default=60.0, gt=0)
+    """How long one attempt may take (openai). Raising it waits longer for slow servers."""
+    n_retries: int = Field(default=4, ge=0)
+    """Further attempts after a connection error, a timeout, 408, 409, 429 or 5xx, after longer and longer pauses."""
+    n_at_once: int = Field(default=4, ge=1, le=256)
+    """Questions asked at the same time: requests to a server, rows of a batch of a local model. Raising it is faster
+    until the server's limit, or the memory, is reached."""
+    n_threads: int = Field(default=0, ge=0)
+    """Cores a local model uses, 0 all of them (transformers)."""
+
+
 class FloorConfig(Config):
     """From which score on a source vouches for an item. Scores are the source's own, and only those above 0 vouch."""
 
@@ -290,6 +317,8 @@ class Settings(Config):
 
     shop: ShopConfig = ShopConfig()
     encoder: EncoderConfig = EncoderConfig()
+    chat: ChatConfig | None = None
+    """The chat model; None: whatever needs one is refused."""
     source: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     """One table a source; ``kind`` names the implementation (default: the table's name), the rest is its config."""
     adapt: Mapping[str, Any] = Field(default_factory=dict)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Progress, Unmetered, silent
+from aisle.contracts import Appended, ArtifactStore, Clock, Listed, Manifest, Meter, Progress, silent
 from aisle.domain import (
     Context,
     Document,
@@ -37,7 +37,7 @@ from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.explain import explain
 from aisle.flows.rank_training import RankerSpec, said, train_ranker
-from aisle.flows.stages import RANKER
+from aisle.flows.stages import RANKER, Unmetered
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.ingest import ImportConfig, ImportReport, TableMapping, import_files

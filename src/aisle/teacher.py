@@ -15,13 +15,15 @@ from aisle.errors import ConfigError, NotReadyError
 from aisle.flows import adapt, compress, finetune, train, tune
 from aisle.flows.adapt import ENCODER
 from aisle.flows.click_texts import click_texts
+from aisle.flows.rewriting import ShopRewriter
 from aisle.folder import ShopFolder
+from aisle.language import open_chat_model, require_chat_model
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.self_training_config import SelfTrainingConfig
-from aisle.retrieval.semantic import SemanticConfig, item_texts
+from aisle.retrieval.semantic import SemanticConfig, item_texts, item_titles
 from aisle.settings import EncoderConfig, Settings
 from aisle.training.tuning import Tuned
 from aisle.wiring import Encoding, Parts, SourceSpec, adapted_encoding, by_meaning, served
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _WORK = ".adapting"
 """Under the versions of a model: what a killed run goes on from."""
+_REWRITING = "adapt.views.rewritten_chance above 0"
+"""What needs a chat model, for messages."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Teacher:
             self.records,
             texts,
             self.artifacts,
+            self._rewriter(snapshot, wanted=config.views.rewritten_chance > 0.0),
             self.folder.models / ENCODER / _WORK,
             self.progress,
         )
@@ -82,7 +87,9 @@ class Teacher:
         snapshot, texts = self._material()
         where = self.folder.root / "tuning" / "adapt"
         own = self.settings.adapt, self.settings.encoder
-        return tune.tune_adapt(*own, snapshot, self.records, texts, varied, n_trials, where, self.progress)
+        wanted = AdaptConfig.parse(self.settings.adapt, "adapt").views.rewritten_chance > 0.0
+        given = self.records, texts, varied, n_trials, where, self._rewriter(snapshot, wanted=wanted), self.progress
+        return tune.tune_adapt(*own, snapshot, *given)
 
     def tune_finetune(
         self, tables: Sequence[LabelledTexts], tasks: Sequence[TaskConfig], varied: Sequence[str], n_trials: int
@@ -176,17 +183,36 @@ class Teacher:
         return [*self._material()[1], *self.records.read_query_counts()]
 
     def _material(self) -> tuple[Snapshot, list[str]]:
-        semantic = by_meaning(self.specs)
-        if not semantic:
-            raise ConfigError("no placement asks a semantic source, so that nothing would use the encoder")
+        source = self._source()
         snapshot = self.records.snapshot()
         if not snapshot.n_items:
             raise NotReadyError(
                 "the shop has no items; bring a catalogue in first: `aisle import`", command="aisle import"
             )
+        return snapshot, item_texts(snapshot.items, source)
+
+    def _source(self) -> SemanticConfig:
+        """The settings by which items are written down for the encoder."""
+        semantic = by_meaning(self.specs)
+        if not semantic:
+            raise ConfigError("no placement asks a semantic source, so that nothing would use the encoder")
         source = semantic[0].config
         assert isinstance(source, SemanticConfig)
-        return snapshot, item_texts(snapshot.items, source)
+        return source
+
+    def _rewriter(self, snapshot: Snapshot, *, wanted: bool) -> ShopRewriter:
+        """What rewrites texts for training; where that is ``wanted`` and no chat model named, it is refused at once."""
+        chat, progress = self.settings.chat, self.progress
+        if wanted:
+            require_chat_model(chat, _REWRITING)
+        return ShopRewriter(
+            open_chat=lambda: open_chat_model(chat, _REWRITING, progress=progress),
+            kept=self.folder.rewritings,
+            titles=item_titles(snapshot.items, self._source()),
+            records=self.records,
+            languages=self.settings.shop.languages,
+            progress=progress,
+        )
 
     def _large(self) -> tuple[EncoderConfig, str | None]:
         """The encoder that answers, or what it was made smaller from: its config and version."""

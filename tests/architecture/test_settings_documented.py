@@ -17,6 +17,7 @@ from aisle.language.compress_config import CompressConfig
 from aisle.language.finetune_config import FinetuneConfig
 from aisle.language.new_model import NewModelConfig
 from aisle.language.pretrain_config import PretrainConfig
+from aisle.language.rewriting import RewritingConfig
 from aisle.language.views import PieceConfig, ViewConfig
 from aisle.settings import DEFAULT_PLACEMENTS, Config
 from aisle.training.config import TrainingConfig
@@ -26,6 +27,7 @@ PAGES = ("settings.md", "settings.zh-CN.md")
 TABLES: dict[str, type[Config]] = {
     "shop": settings.ShopConfig,
     "encoder": settings.EncoderConfig,
+    "chat": settings.ChatConfig,
     "placement.NAME": settings.PlacementConfig,
     "placement.NAME.fusion": settings.FusionConfig,
     "placement.NAME.fusion.floors.SOURCE": settings.FloorConfig,
@@ -36,6 +38,7 @@ TABLES: dict[str, type[Config]] = {
     "adapt.masking": MaskingConfig,
     "adapt.pieces": PieceConfig,
     "adapt.views": ViewConfig,
+    "adapt.rewriting": RewritingConfig,
     "adapt.adapter": AdapterConfig,
     "adapt.training": TrainingConfig,
     "compress": CompressConfig,
@@ -120,5 +123,5 @@ def test_every_placement_and_source_is_on_the_page(page: str) -> None:
     text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
     for placement in DEFAULT_PLACEMENTS:
         assert f"`{placement}`" in text
-    for kind in registry.registered("aisle.encoders"):
+    for kind in [*registry.registered("aisle.encoders"), *registry.registered("aisle.chat_models")]:
         assert f"`{kind}`" in text

@@ -223,5 +223,9 @@ def compared(manifest: Manifest) -> list[tuple[str, str, str]]:
     figures = manifest.metrics
     names = [name.removesuffix("_before") for name in figures if name.endswith("_before")]
     lines = [(name, f"{figures[f'{name}_before']:.3f}", f"{figures[f'{name}_after']:.3f}") for name in names]
+    if "n_texts_to_rewrite" in figures:
+        lines.append(("texts rewritten", "", f"{figures['n_rewritten_texts']:,.0f}"))
+        unfit = {name.removeprefix("n_dropped."): n for name, n in figures.items() if name.startswith("n_dropped.")}
+        lines += [(f"rewritings dropped: {why}", "", f"{n:,.0f}") for why, n in unfit.items()]
     kinds = {name.removeprefix("n_pairs."): n for name, n in figures.items() if name.startswith("n_pairs.")}
     return [*lines, *((f"pairs: {kind}", "", f"{n:,.0f}") for kind, n in kinds.items())]

@@ -2,6 +2,7 @@
 
 from aisle.domain.candidates import Candidates, allowed_mask, top_candidates
 from aisle.domain.catalogue import NO_VALUE, Catalogue, category_path
+from aisle.domain.chat import Message
 from aisle.domain.documents import Document
 from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, SHOWN_TYPES, Event, EventType
 from aisle.domain.explanations import Explanation, Reason, SlotReasons
@@ -41,6 +42,7 @@ __all__ = [
     "ItemKind",
     "ItemTable",
     "ItemText",
+    "Message",
     "Outcomes",
     "Query",
     "Reason",

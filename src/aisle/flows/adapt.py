@@ -14,6 +14,7 @@ from pathlib import Path
 from aisle.contracts import ArtifactStore, Manifest, Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
+from aisle.flows.rewriting import ShopRewriter
 from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.flows.train import plain
 from aisle.language.adapt_config import AdaptConfig
@@ -36,6 +37,7 @@ def adapt(
     records: RecordStore,
     texts: Sequence[str],
     artifacts: ArtifactStore,
+    rewriter: ShopRewriter,
     work: Path,
     progress: Progress,
 ) -> Manifest:
@@ -48,13 +50,14 @@ def adapt(
         records: for what was searched and clicked.
         texts: (n_items,) the items' texts as they are searched.
         artifacts: where versions of the encoder are kept.
+        rewriter: for other ways to write texts, where ``config`` asks for them.
         work: for checkpoints of a run that is killed; gone at the end.
         progress: hears of each part.
 
     Raises:
-        ConfigError: the encoder is a server's.
+        ConfigError: the encoder is a server's; or texts are to be rewritten and no chat model is of use.
         NotReadyError: too few pairs.
-        UnavailableError: memory or disk ran out.
+        UnavailableError: memory or disk ran out, or the chat model does not answer.
     """
     if encoding.kind == "openai":
         raise ConfigError(
@@ -62,6 +65,7 @@ def adapt(
             setting="encoder.kind",
         )
     from aisle.language.adapting import adapt as adapt_model  # brings torch
+    from aisle.language.adapting import require_possible
 
     model = open_model_folder(encoding.model)
     with alone(work, "another process adapts this encoder now; wait for it, or stop it"):
@@ -72,12 +76,24 @@ def adapt(
         pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts).at_most(config.most_pairs))
         progress("gather pairs of texts", 1, 1)
         learned, held_out = pairs.parted(config.validation_share)
+        require_possible(learned, held_out, config)
+        rewritten = rewriter.begun_with(own, config, learned, pairs.texts)
         target = own / "model"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         readable = pairs.readable(config.validation_share)
-        compared = adapt_model(model, learned, held_out, readable, config, work=own, target=target, progress=progress)
-        metrics = {**compared.metrics(), **pairs.counts(), IS_BETTER: float(compared.is_better)}
+        compared = adapt_model(
+            model,
+            learned,
+            held_out,
+            readable,
+            config,
+            work=own,
+            target=target,
+            rewritten=rewritten.ways,
+            progress=progress,
+        )
+        metrics = {**compared.metrics(), **pairs.counts(), **rewritten.metrics, IS_BETTER: float(compared.is_better)}
         kept = {MODEL: encoding.model, **plain(config)}
         with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:
             shutil.copytree(target, draft.folder, dirs_exist_ok=True)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,19 @@ class SlateLog(Protocol):
     def read(self, slate_id: str) -> Slate | None:
         """A list as it was shown, whether it is written already or not."""
         ...
+
+
+class Unmetered:
+    """The ``contracts.Meter`` that nobody reads."""
+
+    def took(self, placement: str, stage: str, seconds: float) -> None:
+        """Nothing."""
+
+    def missed(self, placement: str, part: str, why: Literal["failed", "late", "missing"]) -> None:
+        """Nothing."""
+
+    def answered(self, placement: str, n_asks: int, seconds: float) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 from aisle.contracts import Progress, RecordStore
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
+from aisle.flows.rewriting import ShopRewriter
 from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
@@ -49,6 +50,7 @@ def tune_adapt(
     varied: Sequence[str],
     n_trials: int,
     folder: Path,
+    rewriter: ShopRewriter,
     progress: Progress,
 ) -> Tuned:
     """Try settings of ``[adapt]`` on the shop's own pairs.
@@ -62,6 +64,7 @@ def tune_adapt(
         varied: ``KEY=RANGE`` each, see ``training.tuning.parse_space``.
         n_trials: in all, those in ``folder`` counted.
         folder: for the trials.
+        rewriter: for other ways to write texts, where a trial asks for them.
         progress: hears of each part.
 
     Raises:
@@ -78,13 +81,24 @@ def tune_adapt(
 
     def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
         from aisle.language.adapting import adapt as adapt_model  # brings torch
+        from aisle.language.adapting import require_possible
 
         config = AdaptConfig.parse(over(settings, trial), "adapt")
+        require_possible(learned, held_out, config)
+        rewritten = rewriter.begun_with(work, config, learned, pairs.texts)
         target = work / "model"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         return adapt_model(
-            model, learned, held_out, readable, config, work=work, target=target, progress=progress
+            model,
+            learned,
+            held_out,
+            readable,
+            config,
+            work=work,
+            target=target,
+            rewritten=rewritten.ways,
+            progress=progress,
         ).after.means()
 
     return tune(trained, space, own, metric=METRIC, n_trials=n_trials, progress=progress)

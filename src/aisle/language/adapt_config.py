@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aisle.language.adapter_config import AdapterConfig
+from aisle.language.rewriting import RewritingConfig
 from aisle.language.views import PieceConfig, ViewConfig
 from aisle.settings import Config
 from aisle.training.config import TrainingConfig
@@ -80,6 +81,8 @@ class AdaptConfig(Config):
     """What pieces of an item's text it is found by."""
     views: ViewConfig = ViewConfig()
     """How texts of pairs are changed each time they are read (augmentation)."""
+    rewriting: RewritingConfig = RewritingConfig()
+    """What the chat model is asked for where ``views.rewritten_chance`` is above 0."""
     adapter: AdapterConfig = AdapterConfig()
     """Whether all weights learn, or a small adapter that is merged into them at the end."""
     training: Mapping[str, Any] = Field(default_factory=dict)

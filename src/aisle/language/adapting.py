@@ -7,8 +7,8 @@ pairs that neither learned from. Knows nothing of where the pairs come from.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from aisle.language.model_folder import ModelFolder, Pooling
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
-from aisle.language.typed_words import TypedWords, holding
-from aisle.language.views import piece_of, view_of
+from aisle.language.typed_words import Holding, TypedWords
+from aisle.language.views import ViewConfig, in_turn, piece_of, view_of
 from aisle.language.word_learning import words_objective
 from aisle.training.loop import Evaluate, Objective, train
 from aisle.training.plan import steps_of
@@ -74,6 +74,7 @@ def adapt(
     *,
     work: Path,
     target: Path,
+    rewritten: Mapping[str, Sequence[str]] | None = None,
     progress: Progress = silent,
 ) -> Compared:
     """Train a copy of the model in ``folder`` and write it to ``target``.
@@ -86,12 +87,42 @@ def adapt(
         config: what and how long.
         work: for checkpoints; a killed run goes on from there.
         target: an empty folder.
+        rewritten: other ways to write some texts, read as often as ``config.views`` says.
         progress: hears of each part.
 
     Raises:
         ConfigError: the adapter cannot be merged, so that nothing could serve it; or no token masks a word.
         NotReadyError: too few pairs to learn from or to compare by.
     """
+    require_possible(learned, held_out, config)
+    tower, tokenizer = open_tower(folder)
+    max_tokens = min(folder.max_tokens, config.contrast.max_tokens)
+    searched = _to_search(held_out, texts)
+
+    check = _Check(tokenizer, held_out, searched, max_tokens, folder.pooling)
+    before = check.found(tower, progress, "check the model before")
+    is_asked = is_watched() or bool({"evaluate_every", "early_stopping"} & set(config.training))
+    n_learning = learn(
+        tower,
+        tokenizer,
+        folder,
+        learned,
+        texts,
+        config,
+        max_tokens,
+        work,
+        progress,
+        check if is_asked else None,
+        rewritten,
+    )
+    tower.model = merged(tower.model)
+    after = check.found(tower, progress, "check the model after")
+    save_tower(tower, folder, target)
+    return Compared(before, after, n_learning)
+
+
+def require_possible(learned: TextPairs, held_out: TextPairs, config: AdaptConfig) -> None:
+    """Refuse what ``adapt`` cannot do, before anything costs time or money; raises as ``adapt`` does."""
     if config.adapter.method in UNMERGEABLE:
         raise ConfigError(unmergeable(config.adapter.method), setting="adapt.adapter.method")
     n_checked = len(np.unique(held_out.left))
@@ -102,20 +133,6 @@ def adapt(
             "them, or items with descriptions",
             command="aisle import",
         )
-    tower, tokenizer = open_tower(folder)
-    max_tokens = min(folder.max_tokens, config.contrast.max_tokens)
-    searched = _to_search(held_out, texts)
-
-    check = _Check(tokenizer, held_out, searched, max_tokens, folder.pooling)
-    before = check.found(tower, progress, "check the model before")
-    is_asked = is_watched() or bool({"evaluate_every", "early_stopping"} & set(config.training))
-    n_learning = learn(
-        tower, tokenizer, folder, learned, texts, config, max_tokens, work, progress, check if is_asked else None
-    )
-    tower.model = merged(tower.model)
-    after = check.found(tower, progress, "check the model after")
-    save_tower(tower, folder, target)
-    return Compared(before, after, n_learning)
 
 
 @dataclass(frozen=True)
@@ -153,6 +170,7 @@ def learn(
     work: Path,
     progress: Progress = silent,
     evaluate: Evaluate | None = None,
+    rewritten: Mapping[str, Sequence[str]] | None = None,
 ) -> int:
     """Train ``tower`` in place by each of ``config.objectives``; see ``adapt``.
 
@@ -162,7 +180,7 @@ def learn(
     Returns:
         How many parameters learned.
     """
-    material = _Material(tokenizer, folder, pairs, list(dict.fromkeys(texts)), config, max_tokens)
+    material = _Material(tokenizer, folder, pairs, list(dict.fromkeys(texts)), config, max_tokens, rewritten or {})
     last = config.objectives[-1]
     last_training = config.training_of(last)
     _, n_steps = steps_of(last_training, len(pairs) if last == "contrast" else len(material.texts))
@@ -192,6 +210,7 @@ class _Material:
     texts: Sequence[str]
     config: AdaptConfig
     max_tokens: int
+    rewritten: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def objective(self, name: Learned, tower: TextTower, progress: Progress) -> tuple[Any, Objective]:
         """The network to train, of which ``tower`` is a part, and what it learns."""
@@ -210,8 +229,11 @@ class _Material:
         if self.config.pieces.like_queries:
             typed = TypedWords.of(self.pairs)
         piece = piece_of(self.config.pieces) if typed is None else typed.piece
-        told = "find items by their words"
-        return Contrast(told, of_texts, self.tokenizer, contrast, left_view=piece, belongs=holding)
+        if self.rewritten:
+            only_rewriting = ViewConfig(rewritten_chance=self.config.views.rewritten_chance)
+            piece = in_turn(view_of(only_rewriting, self.rewritten), piece)
+        told, belongs = "find items by their words", Holding(self.rewritten)
+        return Contrast(told, of_texts, self.tokenizer, contrast, left_view=piece, belongs=belongs)
 
     def _contrast(self, tower: TextTower, progress: Progress) -> Objective:
         pairs, config = self.pairs, self.config.contrast
@@ -222,7 +244,7 @@ class _Material:
                 for side, told in ((pairs.lefts, "left"), (pairs.rights, "right"))
             )
             pairs = with_hard_negatives(pairs, lefts, rights, config.mined_negatives)
-        view = view_of(self.config.views) if self.config.views.changes else None
+        view = view_of(self.config.views, self.rewritten) if self.config.views.changes else None
         told = "learn what belongs together"
         return Contrast(told, pairs, self.tokenizer, config, left_view=view, right_view=view)
 

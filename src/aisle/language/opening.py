@@ -1,10 +1,11 @@
-"""Opens the encoder that the settings name."""
+"""Opens the models that the settings name."""
 
 from __future__ import annotations
 
-from aisle.contracts import Encoder, Progress, silent
+from aisle.contracts import ChatModel, Encoder, Progress, silent
+from aisle.errors import ConfigError
 from aisle.registry import find
-from aisle.settings import EncoderConfig
+from aisle.settings import ChatConfig, EncoderConfig
 
 
 def open_encoder(config: EncoderConfig, *, progress: Progress = silent) -> Encoder:
@@ -17,3 +18,29 @@ def open_encoder(config: EncoderConfig, *, progress: Progress = silent) -> Encod
         UnavailableError: a model that must be fetched, or a server, does not answer.
     """
     return find("aisle.encoders", config.kind).from_config(config, progress=progress)
+
+
+def open_chat_model(config: ChatConfig | None, wanted_by: str, *, progress: Progress = silent) -> ChatModel:
+    """The chat model registered as ``config.kind``, ready to answer.
+
+    Args:
+        config: ``[chat]`` of the settings, None where there is none.
+        wanted_by: what needs it, for the message: a setting or a command.
+        progress: hears of a model being loaded.
+
+    Raises:
+        ConfigError: there is none, or an unknown kind, or a model or setting that does not fit it.
+        UnavailableError: a model that must be fetched does not come.
+    """
+    return find("aisle.chat_models", require_chat_model(config, wanted_by).kind).from_config(config, progress=progress)
+
+
+def require_chat_model(config: ChatConfig | None, wanted_by: str) -> ChatConfig:
+    """Refuse at once what ``open_chat_model`` would refuse because the shop names no chat model."""
+    if config is None:
+        raise ConfigError(
+            f"{wanted_by} needs a chat model, and the shop names none; add [chat] with kind and model to aisle.toml, "
+            "see docs/settings.md",
+            setting="chat",
+        )
+    return config

@@ -6,8 +6,6 @@ comes from the environment variable ``OPENAI_API_KEY``; servers without keys ign
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import threading
 from collections.abc import Sequence
 from typing import Self
@@ -15,10 +13,10 @@ from typing import Self
 import numpy as np
 
 from aisle.contracts import Float32Array, Progress, silent
-from aisle.errors import ConfigError, ContractError, UnavailableError
+from aisle.errors import ConfigError, ContractError
+from aisle.language.openai_server import OpenAiServer
 from aisle.settings import EncoderConfig
 
-_KEY = "OPENAI_API_KEY"
 _TIMEOUT_SECONDS = 30.0
 _RETRIES = 2
 
@@ -50,16 +48,9 @@ class ServedEncoder:
         Raises:
             ConfigError: the ``openai`` package is missing, or OpenAI's own server is meant and no key is set.
         """
-        if importlib.util.find_spec("openai") is None:
-            raise ConfigError('encoder.kind = "openai" needs the openai package; run `pip install "aisle[llm]"`')
-        from openai import OpenAI
-
-        key = os.environ.get(_KEY)
-        if not key and address is None:
-            raise ConfigError(f"{_KEY} is not set and no encoder.address is given; set one of them")
-        self._client = OpenAI(api_key=key or "none", base_url=address, timeout=timeout_seconds, max_retries=n_retries)
-        self._model = model
-        self._where = address or "https://api.openai.com/v1"
+        self._server = OpenAiServer.connect(
+            "encoder", model, address, timeout_seconds=timeout_seconds, n_retries=n_retries
+        )
         self._batch_size = batch_size
         self._known_dimension: int | None = None
         self._lock = threading.Lock()
@@ -82,7 +73,7 @@ class ServedEncoder:
     @property
     def fingerprint(self) -> str:
         """Identifies server and model."""
-        return f"openai1:{self._where}:{self._model}"
+        return f"openai1:{self._server.where}:{self._server.model}"
 
     @property
     def dimension(self) -> int:
@@ -110,39 +101,25 @@ class ServedEncoder:
             vectors = self._asked(batch)
             if vectors.shape[1] != self.dimension:
                 raise ContractError(
-                    f"{self._where} gave vectors of {vectors.shape[1]} numbers, earlier {self.dimension}"
+                    f"{self._server.where} gave vectors of {vectors.shape[1]} numbers, earlier {self.dimension}"
                 )
             parts.append(vectors)
             progress("encode", start + len(batch), len(texts))
         return np.concatenate(parts)
 
     def _asked(self, batch: list[str]) -> Float32Array:
-        import openai
-
-        try:
-            answer = self._client.embeddings.create(model=self._model, input=batch, encoding_format="float")
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise ConfigError(
-                f"{self._where} refuses the key in {_KEY} (status {error.status_code}); set a valid one"
-            ) from error
-        except (openai.NotFoundError, openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            raise ConfigError(
-                f"{self._where} refuses the request for model {self._model!r} (status {error.status_code}); check "
-                "encoder.model and encoder.address",
-                setting="encoder.model",
-            ) from error
-        except openai.OpenAIError as error:
-            raise UnavailableError(
-                f"the embeddings server {self._where} does not answer ({type(error).__name__}); try again later"
-            ) from error
+        answer = self._server.asked(
+            lambda client: client.embeddings.create(model=self._server.model, input=batch, encoding_format="float")
+        )
+        where = self._server.where
         rows = sorted(answer.data, key=lambda row: row.index)
         if [row.index for row in rows] != list(range(len(batch))):
-            raise ContractError(f"{self._where} gave {len(rows)} vectors for {len(batch)} texts")
+            raise ContractError(f"{where} gave {len(rows)} vectors for {len(batch)} texts")
         try:
             vectors = np.array([row.embedding for row in rows], dtype=np.float32)  # (b, d)
         except ValueError as error:
-            raise ContractError(f"{self._where} gave vectors of different lengths") from error
+            raise ContractError(f"{where} gave vectors of different lengths") from error
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if vectors.ndim != 2 or not np.isfinite(norms).all() or not norms.all():
-            raise ContractError(f"{self._where} gave a vector that is zero or not finite")
+            raise ContractError(f"{where} gave a vector that is zero or not finite")
         return vectors / norms

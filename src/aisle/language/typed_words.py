@@ -89,6 +89,22 @@ def holding(pieces: Sequence[str], texts: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([[own <= other for other in held] for own in words], dtype=np.bool_).reshape(len(words), len(held))
 
 
+@dataclass(frozen=True)
+class Holding:
+    """``holding`` for texts of which some are written in other ways too: what any of them holds is an answer."""
+
+    ways: Mapping[str, Sequence[str]]
+
+    def __call__(self, pieces: Sequence[str], texts: Sequence[str]) -> NDArray[np.bool_]:
+        """(n_pieces, n_texts)"""
+        held = holding(pieces, texts)
+        others = [(column, way) for column, text in enumerate(texts) for way in self.ways.get(text, ())]
+        by_way = holding(pieces, [way for _, way in others])
+        for at, (column, _) in enumerate(others):
+            held[:, column] |= by_way[:, at]
+        return held
+
+
 def bare(word: str) -> str:
     """``word`` in small letters without what stands around it."""
     return word.lower().strip(string.punctuation + string.whitespace + "，。、；：！？（）【】《》“”‘’")

@@ -50,7 +50,8 @@ class ViewConfig(Config):
     shuffle_chance: float = Field(default=0.0, ge=0.0, le=1.0)
     """Chance that the parts of a text (title, brand, category, description) come in another order."""
     rewritten_chance: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Chance that a text is read in one of the ways in which the chat model of ``[chat]`` wrote it anew."""
+    """Chance that a text is read in one of the ways in which the chat model of ``[chat]`` wrote it anew. ``pieces`` are
+    then cut out of those ways as often."""
 
     @property
     def changes(self) -> bool:
@@ -110,6 +111,20 @@ class _Piece:
         else:
             chosen = [words[at] for at in sorted(rng.permutation(len(words))[:n].tolist())]
         return "".join(chosen).strip().lower()
+
+
+def in_turn(first: View, then: View) -> View:
+    """What changes a text by one view and what comes of it by another."""
+    return _InTurn(first, then)
+
+
+@dataclass(frozen=True)
+class _InTurn:
+    first: View
+    then: View
+
+    def __call__(self, text: str, rng: np.random.Generator) -> str:
+        return self.then(self.first(text, rng), rng)
 
 
 def words_with_gaps(text: str) -> list[str]:

@@ -19,7 +19,17 @@ from pydantic import Field
 
 from aisle import settings
 from aisle.contracts import Encoder, Float32Array, Parts, Reader, Rows
-from aisle.domain import EVENT_CODE, INTEREST_TYPES, NO_VALUE, Candidates, EventTable, ItemTable, Request, Snapshot
+from aisle.domain import (
+    EVENT_CODE,
+    INTEREST_TYPES,
+    NO_VALUE,
+    UNKNOWN_LANGUAGE,
+    Candidates,
+    EventTable,
+    ItemTable,
+    Request,
+    Snapshot,
+)
 from aisle.errors import ConfigError, CorruptError
 from aisle.retrieval.vectors import CosineIndex
 from aisle.storage.arrays import read_arrays, write_arrays
@@ -210,11 +220,7 @@ class Semantic:
 
 def item_texts(items: ItemTable, config: SemanticConfig) -> list[str]:
     """What is encoded of each item: title, brand, category and the start of the description, one after another."""
-    texts = pl.col("texts")
-    chosen = texts.list.first()
-    if config.language is not None:
-        in_language = texts.list.filter(pl.element().struct.field("language") == config.language).list.first()
-        chosen = pl.coalesce(in_language, chosen)
+    chosen = _chosen(config)
     description = chosen.struct.field("description").str.slice(0, config.description_characters)
     title = chosen.struct.field("title")
     brand = pl.when(~title.str.contains(pl.col("brand"), literal=True)).then(pl.col("brand"))
@@ -222,6 +228,23 @@ def item_texts(items: ItemTable, config: SemanticConfig) -> list[str]:
     filled = [pl.when(part.str.strip_chars() != "").then(part.str.strip_chars()) for part in named]
     joined = pl.concat_str(filled, separator=". ", ignore_nulls=True).fill_null("").alias("text")
     return items.frame.select(joined)["text"].to_list()
+
+
+def item_titles(items: ItemTable, config: SemanticConfig) -> list[tuple[str, str]]:
+    """The title with which each text of ``item_texts`` begins, and its language."""
+    chosen = _chosen(config)
+    title = chosen.struct.field("title").fill_null("").str.strip_chars()
+    language = chosen.struct.field("language").fill_null(UNKNOWN_LANGUAGE)
+    return items.frame.select(title.alias("title"), language.alias("language")).rows()
+
+
+def _chosen(config: SemanticConfig) -> pl.Expr:
+    """The one of an item's texts that is encoded."""
+    texts = pl.col("texts")
+    if config.language is None:
+        return texts.list.first()
+    in_language = texts.list.filter(pl.element().struct.field("language") == config.language).list.first()
+    return pl.coalesce(in_language, texts.list.first())
 
 
 def _left_out(request: Request) -> Rows:

@@ -1,9 +1,18 @@
-"""Where a shop's data lives: records, live states, models and vectors."""
+"""Where a shop's data lives: records, live states, models, vectors and rewritings."""
 
 from aisle.storage.artifacts import FolderArtifacts
 from aisle.storage.embeddings import SqlEmbeddings
 from aisle.storage.records import SqlRecords
+from aisle.storage.rewritings import KeptRewriting, SqlRewritings
 from aisle.storage.slate_outbox import SlateOutbox
 from aisle.storage.states import LiveStates
 
-__all__ = ["FolderArtifacts", "LiveStates", "SlateOutbox", "SqlEmbeddings", "SqlRecords"]
+__all__ = [
+    "FolderArtifacts",
+    "KeptRewriting",
+    "LiveStates",
+    "SlateOutbox",
+    "SqlEmbeddings",
+    "SqlRecords",
+    "SqlRewritings",
+]

@@ -226,3 +226,17 @@ vectors = Table(
     Column("vector", LargeBinary, nullable=False),
 )
 """``vector_key`` is a hash of model fingerprint and content hash; ``vector`` little-endian float32."""
+
+rewritings_metadata = MetaData()
+"""What a chat model made of texts, in a file of its own: it can be asked again."""
+
+rewritings = Table(
+    "rewritings",
+    rewritings_metadata,
+    Column("rewriting_id", Number, primary_key=True),
+    Column("rewriting_key", LargeBinary(CONTENT_HASH_BYTES), nullable=False, unique=True),
+    Column("rewriting", Text, nullable=False),
+    Column("unfit", Text, nullable=False),
+)
+"""``rewriting_key`` is a hash of model, instructions and text; ``unfit`` says why an answer cannot be used, "" if it
+can. An unfit answer itself is not kept."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
-from aisle.language.views import PieceConfig, ViewConfig, piece_of, view_of, words_with_gaps
+from aisle.language.typed_words import Holding
+from aisle.language.views import PieceConfig, ViewConfig, in_turn, piece_of, view_of, words_with_gaps
 
 TEXTS = (
     "Blue Trail Running Shoes. Acme. Shoes. Light shoes for wet ground",
@@ -76,3 +79,15 @@ def test_the_same_chance_gives_the_same_view() -> None:
     view = view_of(ViewConfig(dropped_words=0.3, crop_chance=0.5, shuffle_chance=0.5))
     first, second = ([view(text, np.random.default_rng(7)) for text in TEXTS] for _ in range(2))
     assert first == second
+
+
+def test_one_view_after_another_and_both_can_be_sent_to_other_processes() -> None:
+    rewriting = view_of(ViewConfig(rewritten_chance=1.0), {"red kettle": ["crimson pot"]})
+    both = in_turn(rewriting, piece_of(PieceConfig(fewest_words=2, most_words=2)))
+    assert pickle.loads(pickle.dumps(both))("red kettle", np.random.default_rng(0)) == "crimson pot"
+
+
+def test_a_text_that_is_written_in_other_ways_holds_what_any_of_them_holds() -> None:
+    holding = Holding({"Red kettle": ["Crimson pot", "红色水壶"]})
+    held = holding(["crimson", "red pot", "kettle", "mug", "红色"], ["Red kettle", "Mug"])
+    assert held.tolist() == [[True, False], [False, False], [True, False], [False, True], [True, False]]

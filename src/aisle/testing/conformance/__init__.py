@@ -10,6 +10,7 @@ first promise that is broken and how. Call it from a test of your own::
 """
 
 from aisle.testing.conformance.artifact_stores import check_artifact_store
+from aisle.testing.conformance.chat_models import check_chat_model
 from aisle.testing.conformance.encoders import check_encoder
 from aisle.testing.conformance.rankers import check_ranker
 from aisle.testing.conformance.record_stores import check_record_store
@@ -20,6 +21,7 @@ from aisle.testing.conformance.vectors import check_embedding_store, check_vecto
 
 __all__ = [
     "check_artifact_store",
+    "check_chat_model",
     "check_embedding_store",
     "check_encoder",
     "check_ranker",
