@@ -115,7 +115,7 @@ class FinetuneConfig(Config):
             settings |= _ADAPTER
         given = {**settings, **self._stopping, **self.training}
         loop = TrainingConfig.parse(given, "finetune.training")
-        if "epochs" in self.training or loop.max_steps:
+        if "epochs" in self.training or "max_steps" in _BY_SIZE[self.size]:
             return loop
         an_epoch = steps_of(loop, n_rows)[0]
         epochs = max(loop.epochs, math.ceil(self.least_steps / an_epoch))
