@@ -2,7 +2,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aisle import wire
@@ -342,6 +342,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@example([{"user_id": "u", "type": "search", "time_ms": 1_774_000_000_000, "text": "<script>x</script>", "query": "\u200b"}])
 @settings(max_examples=60, deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=6))
 def test_an_event_is_accepted_and_cleaned_exactly_as_from_a_file(rows):

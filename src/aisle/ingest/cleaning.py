@@ -142,7 +142,8 @@ def _read(
     """Read one column by its meaning and refuse what cannot be read."""
     raw = columns.frame[name]
     value, allowed = _value(raw, reading, field or _PLAIN)
-    columns.refuse(raw.is_not_null() & value.is_null() & ~_is_blank(raw), name, raw, allowed)
+    if not (reading in ("line", "url", "block") and raw.dtype == pl.String):  # markup without words says nothing
+        columns.refuse(raw.is_not_null() & value.is_null() & ~_is_blank(raw), name, raw, allowed)
     _check_texts(columns, name, value, config)
     if reading == "id":
         columns.refuse(
@@ -183,9 +184,9 @@ def _value(raw: pl.Series, reading: Reading, field: Field) -> tuple[pl.Series, s
         case "id":
             return clean_ids(texts(raw)), "text"
         case "line" | "url":
-            return clean_lines(texts(raw)), "text with visible characters"
+            return clean_lines(texts(raw)), "text"
         case "block":
-            return clean_blocks(texts(raw)), "text with visible characters"
+            return clean_blocks(texts(raw)), "text"
         case "tag":
             tag = texts(raw).str.strip_chars().str.replace("_", "-", literal=True).str.extract(r"^([A-Za-z]{2,3})\b")
             return tag.str.to_lowercase(), "a language tag such as en or zh"

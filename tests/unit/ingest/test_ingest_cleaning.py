@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aisle.domain import Item
+from aisle.domain import Item, ItemText
 from aisle.ingest import Accepted, accept_records, parse_mapping
 from aisle.ingest.cleaning import CleaningConfig
 
@@ -71,6 +71,14 @@ def test_a_search_needs_no_item_and_blanks_are_nothing() -> None:
     )
     row = accepted.table.frame.row(0, named=True)
     assert (row["query"], row["text"], row["price_minor"], row["item_id"]) == ("RED tea", None, None, None)
+
+
+def test_markup_without_words_is_no_text() -> None:
+    """Many a shop describes its things by pictures alone."""
+    kettle = {"item_id": "kettle", "title": "Kettle", "description": '<p><img src="kettle.jpg"></p>'}
+    accepted = accept(kettle, {"item_id": "nameless", "title": "<b></b>"})
+    assert [item.texts for item in accepted.table.rows()] == [(ItemText("en", "Kettle", ""),)]
+    assert [(refusal.row, refusal.field) for refusal in accepted.refusals] == [(2, "title")]
 
 
 def test_every_bad_field_of_a_row_is_named() -> None:
