@@ -342,7 +342,9 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-@example([{"user_id": "u", "type": "search", "time_ms": 1_774_000_000_000, "text": "<script>x</script>", "query": "\u200b"}])
+@example(
+    [{"user_id": "u", "type": "search", "time_ms": 1_774_000_000_000, "text": "<script>x</script>", "query": "\u200b"}]
+)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=6))
 def test_an_event_is_accepted_and_cleaned_exactly_as_from_a_file(rows):
