@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from aisle.domain.checks import several
 from aisle.domain.items import ItemKind
+from aisle.domain.steering import UNSTEERED, Steering
 from aisle.errors import DataError, unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class Synonym:
+    """Words of the query, and phrases of which each means the same, as people write them."""
+
+    written: str
+    meant: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,7 @@ class Query:
     text: str
     corrected: str | None = None
     language: str | None = None
+    synonyms: tuple[Synonym, ...] = ()
 
     @property
     def effective(self) -> str:
@@ -119,6 +129,7 @@ class Request:
     filters: Filters = Filters()
     context: Context = Context()
     size: int = 20
+    steering: Steering = UNSTEERED
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -128,3 +139,9 @@ class Request:
     def user_id(self) -> str | None:
         """Who asks; None for somebody unknown."""
         return self.state.user_id
+
+    @property
+    def wanted_rows(self) -> NDArray[np.int64]:
+        """Items that belong into the list whatever is found: those named, and those that rules pin."""
+        pinned = [pin.item_row for pin in self.steering.pins]
+        return np.union1d(self.named_rows, np.array(pinned, dtype=np.int64)) if pinned else self.named_rows
