@@ -138,10 +138,11 @@ def write_rules(rules: Sequence[QueryRule], form: RuleFormat) -> str:
     if form == "toml":
         return "\n".join(_toml_of(table) for table in plain)
     file = io.StringIO()
-    written = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    written.writeheader()
+    written = csv.writer(file, lineterminator="\n")
+    written.writerow(COLUMNS)
     for table in plain:
-        written.writerow(_row_of(table))
+        row = _row_of(table)
+        written.writerow([row.get(name, "") for name in COLUMNS])
     return file.getvalue()
 
 

@@ -137,13 +137,10 @@ class Pin(Asked):
 
     @model_validator(mode="after")
     def _is_clear(self) -> Self:
-        for what, values in (
-            ("position", [item.position for item in self.items]),
-            ("item", [item.item_id for item in self.items]),
-        ):
-            twice = next((value for value in values if values.count(value) > 1), None)
-            if twice is not None:
-                raise ValueError(f"{what} {twice!r} is pinned twice")
+        named = [f"item {item.item_id!r}" for item in self.items] + [f"position {item.position}" for item in self.items]
+        twice = next((one for one in named if named.count(one) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is pinned twice")
         return self
 
 
@@ -235,6 +232,8 @@ class RulesDraft(Body):
     most_bytes: ClassVar[int] = MOST_RULES_BYTES
 
     rules: Annotated[tuple[QueryRule, ...], Field(max_length=MOST_RULES)]
+    replaces: Annotated[str, Field(max_length=100)] | None = None
+    """`digest` of the draft that was read; where another is there meanwhile, nothing is changed (409)."""
 
 
 class PublishAsk(Body):
@@ -271,6 +270,8 @@ class Rules(Told):
     """Rules in order, what is to be said of them, and the version published now (0: none)."""
 
     rules: tuple[QueryRule, ...]
+    digest: str
+    """Names these rules, to be sent back with a new draft."""
     findings: tuple[RuleFinding, ...]
     published: int
     is_published: bool
