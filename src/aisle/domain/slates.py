@@ -42,7 +42,7 @@ class Outcomes:
 @dataclass(frozen=True, slots=True)
 class Slot:
     """One place of a slate. ``scores`` holds the score of every source that knew the item, ``outcomes`` what the
-    ranker expected of it.
+    ranker expected of it; ``placed_by`` names the query rule that pinned it here.
     """
 
     item_id: str
@@ -50,6 +50,7 @@ class Slot:
     propensity: float
     scores: Mapping[str, float] = field(default_factory=dict)
     outcomes: Mapping[str, float] = field(default_factory=dict)
+    placed_by: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.propensity <= 1.0:
@@ -109,7 +110,9 @@ class Response:
     """An answer: the slate and the names of parts that failed, were late or were skipped.
 
     ``n_found`` counts the candidates the list was chosen from, ``timings_ms`` the milliseconds of each stage and source
-    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``.
+    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``, ``rules`` the
+    query rules that acted, ``searched`` what was searched for in place of what was typed, and ``redirect`` the address
+    that a rule leads to.
     """
 
     slate: Slate
@@ -117,6 +120,9 @@ class Response:
     n_found: int = 0
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     facets: Facets | None = None
+    rules: tuple[str, ...] = ()
+    searched: str | None = None
+    redirect: str | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -18,12 +18,23 @@ class PinnedRow:
     rule_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class ItemSet:
+    """Items by row, by codes of brands and categories (what lies below them too), by names and values of attributes."""
+
+    item_rows: frozenset[int] = frozenset()
+    brands: frozenset[int] = frozenset()
+    categories: frozenset[int] = frozenset()
+    attributes: frozenset[tuple[str, str]] = frozenset()
+
+
 @dataclass(frozen=True)
 class Steering:
     """``rule_ids`` are the rules that act, of the published ``version``.
 
-    ``hidden`` (n_items,) bool marks items that may not be shown, None none; ``weights`` are factors of the utility by
-    item row, 1 where absent. A pinned item stands in its slot where it may be shown at all.
+    ``hidden`` (n_items,) bool marks items that may not be shown, None none, and ``left_out`` others that are taken out
+    of what was found. ``factors`` belong to sets of items; ``weights`` are the factors of what was found by item row, 1
+    where absent. A pinned item stands in its slot where it may be shown at all.
     """
 
     rule_ids: tuple[str, ...] = ()
@@ -31,6 +42,8 @@ class Steering:
     redirect: str | None = None
     pins: tuple[PinnedRow, ...] = ()
     hidden: NDArray[np.bool_] | None = None
+    left_out: tuple[ItemSet, ...] = ()
+    factors: tuple[tuple[ItemSet, float], ...] = ()
     weights: Mapping[int, float] = field(default_factory=dict)
 
     def limited(self, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:

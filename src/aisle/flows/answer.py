@@ -16,6 +16,7 @@ from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
 from aisle.flows.facets import Widened, count_facets, widened
 from aisle.flows.propose import propose
+from aisle.flows.ruled import QUERY_RULES, said, steered
 from aisle.flows.stages import RANKER, STATISTICS, InService, Predict, Stages
 from aisle.flows.understand import understand
 from aisle.flows.watch import Watch
@@ -55,7 +56,7 @@ def answer(
     wider = degraded.guard("facets", lambda: widened(requests, wants_facets, stages.rules), otherwise=list)
     asked = [*requests, *(one.request for one in wider)]
     proposed = propose(asked, config, stages.catalogue, in_service, stages.fuse, degraded, watch)
-    candidates = proposed[: len(requests)]
+    requests, candidates = steered(requests, proposed[: len(requests)], stages, degraded)
     facets = facets_of(wants_facets, candidates, wider, proposed[len(requests) :], stages, degraded, watch)
     shortlists = [
         found.best(max(config.n_ranked, request.size)) for request, found in zip(requests, candidates, strict=True)
@@ -66,13 +67,13 @@ def answer(
         outcomes = rank(requests, shortlists, features, in_service, stages.fallback, degraded)
     with watch.timing("decide"):
         slates = decide(requests, shortlists, outcomes, features, config, stages, degraded)
-        slates = [stamp(slate, config, in_service) for slate in slates]
+        slates = [stamp(slate, request, config, in_service) for slate, request in zip(slates, requests, strict=True)]
     with watch.timing("record"):
         degraded.guard("slate-log", lambda: stages.slates.put(slates), otherwise=lambda: None)
     watch.finish(len(asks))
     responses = (
-        Response(slate, degraded.parts, len(found), watch.timings_ms, counted)
-        for slate, found, counted in zip(slates, candidates, facets, strict=True)
+        said(Response(slate, degraded.parts, len(found), watch.timings_ms, counted), request)
+        for slate, found, counted, request in zip(slates, candidates, facets, requests, strict=True)
     )
     return [next(responses) if isinstance(one, Request) else one for one in understood]
 
@@ -170,8 +171,10 @@ def decide(
     return degraded.attempt("policy", POLICY_BY, by_policy, otherwise=plainly)
 
 
-def stamp(slate: Slate, config: PlacementConfig, in_service: InService) -> Slate:
-    """Write the versions of the sources that answered into the slate."""
+def stamp(slate: Slate, request: Request, config: PlacementConfig, in_service: InService) -> Slate:
+    """Write the versions of the sources that answered into the slate, and of the query rules that acted."""
     versions = in_service.versions
     used = {name: versions[name] for name in (*config.sources, *config.backfill, STATISTICS) if name in versions}
+    if request.steering.rule_ids:
+        used[QUERY_RULES] = str(request.steering.version)
     return replace(slate, versions={**used, **slate.versions})

@@ -46,7 +46,7 @@ def widened(requests: Sequence[Request], wanted: Sequence[bool], rules: Rules) -
         for facet, no_limit in _NO_LIMIT.items() if is_wanted else ():
             filters = replace(request.filters, **no_limit)
             if filters != request.filters:
-                allowed = rules.allowed(filters, request.now_ms)
+                allowed = request.steering.limited(rules.allowed(filters, request.now_ms))
                 found.append(Widened(place, facet, replace(request, filters=filters, allowed=allowed)))
     return found
 

@@ -17,7 +17,9 @@ from aisle.domain.requests import NO_ROWS
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
+from aisle.flows.ruled import QUERY_RULES, narrowed, rule_on, ruled, steering_of
 from aisle.flows.stages import Stages
+from aisle.merchandising.compiled import NO_RULING
 from aisle.settings import PlacementConfig
 
 STATE_BY = 0.2
@@ -62,21 +64,27 @@ def _request(
     stages: Stages,
     degraded: Degraded,
 ) -> Request:
-    filters = limits(ask.filters, config)
-    check_names(filters, stages.catalogue)
+    check_names(ask.filters, stages.catalogue)
+    ruling, version = degraded.guard(
+        QUERY_RULES,
+        lambda: rule_on(placement, config, ask, query, now_ms, stages.published_rules()),
+        otherwise=lambda: (NO_RULING, 0),
+    )
+    filters = limits(narrowed(ask.filters, ruling, stages.catalogue), config)
+    steering = steering_of(ruling, version, stages.catalogue)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
     named = NO_VALUE if query is None else stages.catalogue.typed_row(query.text)
     allowed, excluded = degraded.guard(
         "eligibility",
-        lambda: (stages.rules.allowed(filters, now_ms), stages.rules.excluded(filters, state)),
+        lambda: (steering.limited(stages.rules.allowed(filters, now_ms)), stages.rules.excluded(filters, state)),
         otherwise=lambda: nothing,  # what may be shown is not known, so nothing is
     )
     return Request(
         placement=placement,
         now_ms=now_ms,
         state=state,
-        query=query,
+        query=ruled(query, ruling),
         anchor_rows=anchors,
         allowed=allowed,
         excluded_rows=np.union1d(excluded, anchors) if len(anchors) else excluded,
@@ -84,6 +92,7 @@ def _request(
         filters=filters,
         context=ask.context,
         size=size_of(ask, config),
+        steering=steering,
     )
 
 

@@ -33,6 +33,8 @@ from aisle.wire.rules import (
 
 MOST_FINDINGS = 1_000
 """Of more only these are told."""
+_ASKED_AS = frozenset({"q", "query", "search", "s", "text", "term", "k", "keyword", "keywords"})
+"""Parameters of an address that hold what is searched for."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,9 @@ def _circles(compiled: CompiledRules) -> Iterator[RuleFinding]:
     following: dict[int, int] = {}
     for number, rule in enumerate(compiled.rules):
         if isinstance(rule.action, Redirect):
-            for _, asked in parse_qsl(urlsplit(rule.action.url).query):
+            for name, asked in parse_qsl(urlsplit(rule.action.url).query):
+                if name.lower() not in _ASKED_AS:
+                    continue
                 back = next((n for n in compiled.naming(asked) if isinstance(compiled.rules[n].action, Redirect)), None)
                 if back is not None:
                     following[number] = back
