@@ -138,7 +138,7 @@ def test_propensities_of_the_other_slots_stay_exact_beside_a_pin(shop):
         {"item_ids": ["black-tea"]},
         {"brands": ["Hillside"]},
         {"categories": ["Grocery"]},
-        {"attributes": [{"name": "weight", "value": "250 g"}]},
+        {"attributes": [{"name": "weight", "value": "200 g"}]},
     ],
 )
 def test_items_come_up_go_down_and_are_hidden_by_what_they_are(shop, target):

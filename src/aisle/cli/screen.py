@@ -128,6 +128,12 @@ def show_response(shop: Shop, response: Response, title: str, as_json: bool) -> 
         cells = (slot.item_id, item.title, item.brand or "", price, found_by)
         table.add_row(str(position), *map(escape, cells))
     out.print(table if response.slate.slots else f"{escape(title)}: nothing found")
+    if response.searched is not None:
+        out.print(f"searched for {escape(response.searched)}", highlight=False)
+    if response.redirect is not None:
+        out.print(f"redirected to {escape(response.redirect)}", highlight=False)
+    if response.rules:
+        out.print(f"rules that acted: {escape(', '.join(response.rules))}", highlight=False)
     if response.degraded:
         err.print(f"[yellow]left out: {escape(', '.join(response.degraded))} (see `aisle doctor`)[/]")
 
@@ -149,6 +155,9 @@ def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]
         ],
         "versions": dict(response.slate.versions),
         "degraded": list(response.degraded),
+        "rules": list(response.rules),
+        "searched": response.searched,
+        "redirect": response.redirect,
     }
 
 

@@ -146,7 +146,7 @@ class RuleBook:
         if problems:
             more = f" (and {len(problems) - 1} more; `aisle rules list` shows them)" if len(problems) > 1 else ""
             first = problems[0]
-            raise DataError(f"the draft is not published: rule {first.rule!r}: {first.what}{more}", field=first.rule)
+            raise DataError(f"the draft is not published: rule {first.rule!r}: {first.what}{more}", field="rules")
         made = self._stored.publish(bodies, self._clock(), _named(by), note)
         self.renew()
         return _version(made)

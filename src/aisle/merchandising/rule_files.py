@@ -80,6 +80,17 @@ def parse_rules(tables: Iterable[Any], *, source: str | None = None) -> tuple[Qu
     return tuple(found)
 
 
+def rule_of_cells(cells: Mapping[str, str]) -> QueryRule:
+    """The rule that a row of a CSV file says, by column. Raises ``DataError`` as ``parse_rules`` does."""
+    try:
+        table = _table_of({name: cell.strip() for name, cell in cells.items() if cell})
+    except ValueError as error:
+        raise DataError(
+            f"factor = {cells.get('factor', '')[:60]!r}: give a number such as 2.5", field="factor"
+        ) from error
+    return parse_rules([table])[0]
+
+
 def _parse(table: Any, row: int, source: str | None) -> QueryRule:
     where = f"rule {row}" + (f" of {source}" if source else "")
     if not isinstance(table, Mapping):
@@ -230,7 +241,19 @@ def _named(value: str) -> dict[str, Any]:
     return found
 
 
+def row_of(rule: QueryRule) -> dict[str, str]:
+    """A rule as a row of a CSV file, for people to read: what parts values is not looked at."""
+    return _cells_of(rule.model_dump(mode="json", exclude_defaults=True))
+
+
 def _row_of(table: Mapping[str, Any]) -> dict[str, str]:
+    row = _cells_of(table)
+    if _table_of(row) != _table_of_plain(table):
+        raise DataError(f"rule {table['id']!r} cannot be written as CSV; write TOML or JSON", field="id")
+    return row
+
+
+def _cells_of(table: Mapping[str, Any]) -> dict[str, str]:
     when = dict(table.get("when", {}))
     for name in ("from", "until"):
         if f"{name}_ms" in when:
@@ -245,8 +268,6 @@ def _row_of(table: Mapping[str, Any]) -> dict[str, str]:
         "note": table.get("note", ""),
     }
     row |= {**when, "value": _value_of(action)}
-    if _table_of({name: str(cell) for name, cell in row.items()}) != _table_of_plain(table):
-        raise DataError(f"rule {table['id']!r} cannot be written as CSV; write TOML or JSON", field="id")
     return {name: str(cell) for name, cell in row.items()}
 
 

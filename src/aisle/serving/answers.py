@@ -59,6 +59,10 @@ def answer_of(
             entry["reasons"] = reasons_of(slot.reasons)
     if response.facets is not None:
         answer["facets"] = facets_of(response.facets)
+    if response.rules:
+        answer |= {"rules": response.rules, "redirect": response.redirect}
+        for entry, slot in zip(listed, slate.slots, strict=True):
+            entry["placed_by"] = slot.placed_by
     return answer
 
 
@@ -114,6 +118,7 @@ def slate_of(slate: Slate) -> dict[str, Any]:
                 "propensity": slot.propensity,
                 "sources": slot.scores,
                 "outcomes": slot.outcomes,
+                "placed_by": slot.placed_by,
             }
             for slot in slate.slots
         ],

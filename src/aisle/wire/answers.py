@@ -33,6 +33,8 @@ class AnswerItem(Told):
     """The item's record, with `with_items`."""
     reasons: tuple[Reason, ...] | None = None
     """Why it stands here, strongest first, with `explain`."""
+    placed_by: str | None = None
+    """Id of the query rule that pinned it here."""
 
 
 class Facet(Told):
@@ -93,6 +95,10 @@ class Answer(Told):
     """With `with_facets`."""
     language: str | None = None
     """Language of the reasons, with `explain`."""
+    rules: tuple[str, ...] = ()
+    """Ids of the query rules that acted."""
+    redirect: str | None = None
+    """Address that a query rule leads to; the list stands nevertheless."""
 
 
 class Answers(Told):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from aisle.wire.values import Asked, Body, Id, Kind, Language, Line, MinorUnits, Name, Size, TimeMs, Told
 
@@ -24,20 +23,16 @@ RuleId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\x00-
 """1 to 100 characters without blanks and commas."""
 
 
-def _safe_address(url: str) -> str:
-    if any(ord(character) <= 32 or character in '\\"<>' or ord(character) == 127 for character in url):
-        raise ValueError("an address has no blanks, quotes, angle brackets, backslashes or control characters")
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise ValueError(f"this is no address: {error}") from error
-    is_path = not parts.scheme and not parts.netloc and url.startswith("/") and not url.startswith("//")
-    if not is_path and not (parts.scheme in ("http", "https") and parts.netloc):
-        raise ValueError("allowed are http://..., https://... and paths of this site such as /sale")
-    return url
-
-
-Address = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_safe_address)]
+_IN_ADDRESS = r'[^\x00-\x20\x7f"<>\\\[\]]'
+Address = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=2_000,
+        pattern=rf'^(https?://[^\x00-\x20\x7f"<>\\\[\]/?#]{_IN_ADDRESS}*|/|/[^\x00-\x20\x7f"<>\\\[\]/]{_IN_ADDRESS}*)$',
+    ),
+]
+"""``http://...``, ``https://...`` or a path of this site such as ``/sale``; other characters are written as ``%20``."""
 
 
 class Condition(Asked):
@@ -293,6 +288,19 @@ class RulesVersions(Told):
     """Versions, newest first; the first is the one that counts."""
 
     versions: tuple[RulesVersion, ...]
+
+
+class RulesOfVersion(Told):
+    """The rules of one version, in order."""
+
+    version: int
+    rules: tuple[QueryRule, ...]
+
+
+class ProposalsQuery(Asked):
+    """Which proposals."""
+
+    status: Literal["proposed", "accepted", "rejected"] = "proposed"
 
 
 class TriedList(Told):

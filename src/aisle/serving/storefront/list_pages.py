@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from aisle.domain import NO_VALUE
 from aisle.domain import Response as Answer
@@ -74,6 +74,9 @@ class ListPages:
             return await self._front.trouble(visit, 404)
         placement = shop.settings.placement["search" if choice.query else "browse"]
         answer, shelf = await visit.serving.answering.run(_found, shop, visit, words, choice)
+        if choice.query and answer.redirect is not None:
+            await record(visit, searching(visit, choice.query, shelf.slate_id))
+            return RedirectResponse(answer.redirect, 303)  # an address that the shop's own rules allow
         currency = shop.settings.shop.currency
         n_found = max(answer.n_found, len(shelf.cards))
         has_more = len(shelf.cards) >= choice.n < MOST and n_found > choice.n
