@@ -14,10 +14,11 @@ import numpy as np
 from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, UserState
 from aisle.domain.catalogue import Names, require_rows
 from aisle.domain.requests import NO_ROWS
+from aisle.domain.steering import UNSTEERED
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.ruled import QUERY_RULES, narrowed, rule_on, ruled, steering_of
+from aisle.flows.ruled import QUERY_RULES, by_rules, ruled
 from aisle.flows.stages import Stages
 from aisle.merchandising.compiled import NO_RULING
 from aisle.settings import PlacementConfig
@@ -65,13 +66,12 @@ def _request(
     degraded: Degraded,
 ) -> Request:
     check_names(ask.filters, stages.catalogue)
-    ruling, version = degraded.guard(
+    ruling, asked, steering = degraded.guard(
         QUERY_RULES,
-        lambda: rule_on(placement, config, ask, query, now_ms, stages.published_rules()),
-        otherwise=lambda: (NO_RULING, 0),
+        lambda: by_rules(placement, config, ask, query, now_ms, stages),
+        otherwise=lambda: (NO_RULING, ask.filters, UNSTEERED),
     )
-    filters = limits(narrowed(ask.filters, ruling, stages.catalogue), config)
-    steering = steering_of(ruling, version, stages.catalogue)
+    filters = limits(asked, config)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
     named = NO_VALUE if query is None else stages.catalogue.typed_row(query.text)
