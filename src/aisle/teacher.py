@@ -52,7 +52,7 @@ class Teacher:
     def adapt(self, config: AdaptConfig, *, force: bool) -> Manifest:
         """See ``Shop.adapt``."""
         snapshot, texts = self._material()
-        manifest = adapt.adapt(
+        return adapt.adapt(
             config,
             self.settings.encoder,
             snapshot,
@@ -61,14 +61,14 @@ class Teacher:
             self.artifacts,
             self._rewriter(snapshot, wanted=config.views.rewritten_chance > 0.0),
             self.folder.models / ENCODER / _WORK,
+            lambda made: self._answering(made, snapshot, bool(made.metrics[adapt.IS_BETTER]) or force),
             self.progress,
         )
-        return self._answering(manifest, snapshot, bool(manifest.metrics[adapt.IS_BETTER]) or force)
 
     def compress(self, config: CompressConfig, *, force: bool) -> Manifest:
         """See ``Shop.compress``."""
         snapshot, texts = self._material()
-        manifest = compress.compress(
+        return compress.compress(
             config,
             self.settings.encoder.model,
             self._large(),
@@ -78,9 +78,9 @@ class Teacher:
             texts,
             self.artifacts,
             self.folder.models / ENCODER / ".compressing",
+            lambda made: self._answering(made, snapshot, bool(made.metrics[compress.IS_GOOD_ENOUGH]) or force),
             self.progress,
         )
-        return self._answering(manifest, snapshot, bool(manifest.metrics[compress.IS_GOOD_ENOUGH]) or force)
 
     def tune_adapt(self, varied: Sequence[str], n_trials: int) -> Tuned:
         """Search for settings of ``[adapt]``; see ``flows.tune``."""
