@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aisle.contracts import ArtifactStore, Manifest
+from aisle.storage.durable import move
 
 _NOTE = "version.txt"
 
@@ -19,7 +20,7 @@ def note_finished(own: Path, version: str) -> None:
     """Note in the run's folder ``own`` that its model is kept as ``version``."""
     new = own / f".{_NOTE}"
     new.write_text(version, encoding="ascii")
-    new.replace(own / _NOTE)
+    move(new, own / _NOTE)
 
 
 def finished(own: Path, name: str, config: Mapping[str, Any], artifacts: ArtifactStore) -> Manifest | None:

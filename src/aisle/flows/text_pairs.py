@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aisle.contracts import RecordStore
 from aisle.domain import INTEREST_TYPES, EventType, Snapshot
 from aisle.language.contrast_pairs import TextPairs
+from aisle.storage.durable import flush, move
 
 Int64Array = NDArray[np.int64]
 
@@ -69,7 +70,9 @@ class ShopPairs:
         of_items = pl.DataFrame({"text": self.descriptions}, schema={"text": pl.String})
         of_items.write_parquet(folder / "descriptions.parquet")
         self.frame.write_parquet(folder / "pairs.new")
-        (folder / "pairs.new").replace(folder / _SAVED)
+        for name in ("texts", "descriptions"):
+            flush(folder / f"{name}.parquet")
+        move(folder / "pairs.new", folder / _SAVED)
 
     @classmethod
     def saved(cls, folder: Path) -> Self | None:
