@@ -331,6 +331,8 @@ class Settings(Config):
     """How ``aisle pretrain`` learns words; see ``language.pretrain_config.PretrainConfig``."""
     ranker: Mapping[str, Any] = Field(default_factory=dict)
     """``kind`` names the implementation (default: ``boosted_trees``), the rest is its config."""
+    understanding: Mapping[str, Any] = Field(default_factory=dict)
+    """How queries are read; see ``understanding.reader.UnderstandingConfig``."""
     serving: ServingConfig = ServingConfig()
     placement: Mapping[str, PlacementConfig] = Field(default_factory=dict)
     """Placements; those not named here keep their defaults, and so does what a table leaves out."""
