@@ -16,6 +16,10 @@ LONGEST_NAME = 5
 _PRIOR = 1.0
 """Items' worth of doubt: a name that few items hold is less sure."""
 
+_ALIAS_ITEMS, _ALIAS_SURE, _ALIAS_OF_BRAND = 3, 0.95, 0.3
+"""Titles that must begin alike, the share of them that is of the brand, and their share of the brand's items."""
+_ALIAS_LONGEST = 2
+
 Words = tuple[str, ...]
 Thing = tuple[str, str]
 """``("brand", "Apple")``, ``("category", "Shoes > Running")`` or, for an attribute, ``("color", "red")``."""
@@ -33,10 +37,15 @@ class Named:
 
 @dataclass(frozen=True)
 class ItemWords:
-    """What the finder reads of an item: its things with their names, and the words of its titles."""
+    """What the finder reads of an item: its things with their names, and the words of its title in each language."""
 
     things: Mapping[Thing, Words]
-    title: Sequence[str]
+    titles: Sequence[Sequence[str]] = ()
+
+    @property
+    def title(self) -> list[str]:
+        """The words of all titles, one after another."""
+        return [word for title in self.titles for word in title]
 
 
 @dataclass
@@ -57,15 +66,28 @@ class NamedThings:
             if 0 < len(name) <= LONGEST_NAME and not _is_number(name):
                 self.things_of.setdefault(name, set()).add(thing)
 
+    def learn_aliases(self, heads: Mapping[Words, Counter[str]], n_of_brand: Mapping[str, int]) -> None:
+        """Take what titles begin with for another name of the brand (its name in Chinese) where it nearly always is.
+
+        Args:
+            heads: how many titles of each brand ("" for none) begin with these words.
+            n_of_brand: items of each brand.
+        """
+        for head, brands in heads.items():
+            [(brand, n)] = brands.most_common(1)
+            is_usual = n >= _ALIAS_OF_BRAND * n_of_brand.get(brand, 0)
+            if brand and n >= _ALIAS_ITEMS and is_usual and n >= _ALIAS_SURE * brands.total():
+                self.things_of.setdefault(head, set()).add((BRAND, brand))
+
     def count(self, items: Sequence[ItemWords]) -> None:
         """Count who says each name."""
         for item in items:
-            said = {name for name, _ in self._names_in(item.title)}
+            said = {name for title in item.titles for name, _ in self._names_in(title)}
             said.update(name for name in item.things.values() if name in self.things_of)
             for name in said:
                 self.n_saying[name] += 1
                 for thing in self.things_of[name]:
-                    if item.things.get(thing) == name:
+                    if thing in item.things:
                         self.n_being[name, thing] += 1
 
     def find(self, words: Sequence[str]) -> list[Named]:
@@ -87,6 +109,12 @@ class NamedThings:
                 name = tuple(words[start:stop])
                 if name in self.things_of:
                     yield name, start
+
+
+def heads_of(title: Sequence[str]) -> list[Words]:
+    """What a title begins with: its first words, one and two of them."""
+    found = [tuple(title[:n]) for n in range(1, min(_ALIAS_LONGEST, len(title)) + 1)]
+    return [head for head in found if not _is_number(head)]
 
 
 def _is_number(name: Words) -> bool:

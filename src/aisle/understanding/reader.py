@@ -37,7 +37,7 @@ from aisle.retrieval.analysis import stems, words
 from aisle.storage.checksums import check_files, write_checksums
 from aisle.understanding.category_words import CategoryWords
 from aisle.understanding.intents import intents
-from aisle.understanding.named_things import BRAND, CATEGORY, ItemWords, Named, NamedThings, Thing
+from aisle.understanding.named_things import BRAND, CATEGORY, ItemWords, Named, NamedThings, Thing, Words, heads_of
 from aisle.understanding.price_range import find_price
 from aisle.understanding.service_words import MOST_TEXTS, ServiceWords
 
@@ -92,10 +92,14 @@ class ItemWordsReader:
     def fit(cls, name: str, snapshot: Snapshot, config: UnderstandingConfig, parts: Parts) -> Self:
         """Read every item of ``snapshot``."""
         things, categories = NamedThings(), CategoryWords()
+        heads: dict[Words, Counter[str]] = {}
+        n_of_brand: Counter[str] = Counter()
         n, rng = snapshot.n_items, np.random.default_rng(0)
         for start in range(0, n, _ROWS_AT_ONCE):
-            for item in _each(ItemTable(snapshot.items.frame[start : start + _ROWS_AT_ONCE]), with_title=False):
-                things.learn_names(item.things)
+            _learn_names(
+                things, _each(ItemTable(snapshot.items.frame[start : start + _ROWS_AT_ONCE])), heads, n_of_brand
+            )
+        things.learn_aliases(heads, n_of_brand)
         held_out = set(rng.permutation(n)[: min(_EXAMPLES, n // 5)].tolist())
         examples: list[tuple[Sequence[str], int]] = []
         for start in range(0, n, _ROWS_AT_ONCE):
@@ -256,10 +260,23 @@ def _language(text: str, asked: str | None) -> str:
 
 def _things_of(items: ItemTable) -> list[ItemWords]:
     """What each item is and says."""
-    return list(_each(items, with_title=True))
+    return list(_each(items))
 
 
-def _each(items: ItemTable, *, with_title: bool) -> Iterator[ItemWords]:
+def _learn_names(
+    things: NamedThings, items: Iterator[ItemWords], heads: dict[Words, Counter[str]], n_of_brand: Counter[str]
+) -> None:
+    """Take the names of a page's things, and count what its titles begin with."""
+    for item in items:
+        things.learn_names(item.things)
+        brand = next((value for kind, value in item.things if kind == BRAND), "")
+        n_of_brand[brand] += 1
+        for title in item.titles:
+            for head in heads_of(title):
+                heads.setdefault(head, Counter())[brand] += 1
+
+
+def _each(items: ItemTable) -> Iterator[ItemWords]:
     columns = (items.frame[name].to_list() for name in ("texts", "brand", "category", "attributes"))
     for texts, brand, category, attributes in zip(*columns, strict=True):
         things: dict[Thing, tuple[str, ...]] = {}
@@ -269,8 +286,7 @@ def _each(items: ItemTable, *, with_title: bool) -> Iterator[ItemWords]:
             things[CATEGORY, category_path(category[:depth])] = _name(category[depth - 1])
         for pair in attributes:
             things[pair["name"], pair["value"]] = _name(pair["value"])
-        title = [stem for text in texts for stem in stems(words(text["title"]))] if with_title else []
-        yield ItemWords(things, title)
+        yield ItemWords(things, [stems(words(text["title"])) for text in texts])
 
 
 @lru_cache(maxsize=50_000)
