@@ -32,8 +32,8 @@ from aisle.domain import (
     category_path,
 )
 from aisle.errors import CorruptError
+from aisle.language.analysis import stems, words
 from aisle.language.chinese import is_chinese
-from aisle.retrieval.analysis import stems, words
 from aisle.storage.checksums import check_files, write_checksums
 from aisle.understanding.category_words import CategoryWords
 from aisle.understanding.intents import intents
