@@ -183,6 +183,9 @@ class PlacementConfig(Config):
     same_category: float = Field(default=1.0, ge=0.0, le=1.0)
     """What a candidate keeps of its fused score when its deepest category is that of an item the list is about.
     Lowering it lets what goes with an item come before what could replace it."""
+    guesses: float = Field(default=0.0, ge=0.0, le=10.0)
+    """How much the category and brand that a query seems to mean raise the fused score of their items, as a share of
+    the best score times the guess's probability. Raising it trusts guesses more; 0 orders without them."""
     n_ranked: int = Field(default=200, ge=1, le=10_000)
     """The best candidates of fusion that the ranker looks at; raising it costs time and finds more."""
     objective: Mapping[Literal["click", "purchase", "revenue", "margin"], float] = Field(
@@ -222,6 +225,7 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
             weights={"lexical": 1.0, "semantic": 0.5},
             floors={"lexical": FloorConfig(share=0.2), "semantic": FloorConfig()},
         ),
+        guesses=0.3,
         kinds=tuple(ItemKind),
         is_in_stock_only=False,
     ),
@@ -331,6 +335,8 @@ class Settings(Config):
     """How ``aisle pretrain`` learns words; see ``language.pretrain_config.PretrainConfig``."""
     ranker: Mapping[str, Any] = Field(default_factory=dict)
     """``kind`` names the implementation (default: ``boosted_trees``), the rest is its config."""
+    understanding: Mapping[str, Any] = Field(default_factory=dict)
+    """How queries are read; see ``understanding.reader.UnderstandingConfig``."""
     serving: ServingConfig = ServingConfig()
     placement: Mapping[str, PlacementConfig] = Field(default_factory=dict)
     """Placements; those not named here keep their defaults, and so does what a table leaves out."""

@@ -48,6 +48,31 @@ def test_filters_hold_for_every_item(shop, tiny):
     assert all(tiny.item(item_id).price_minor <= 3000 for item_id in response.item_ids)
 
 
+def test_a_price_in_the_query_limits_the_list(shop, tiny):
+    plain, limited = shop.search("tea kettle boots"), shop.search("tea kettle boots under 30 dollars")
+
+    assert any(tiny.item(item_id).price_minor > 3000 for item_id in plain.item_ids)
+    assert limited.item_ids
+    assert all(tiny.item(item_id).price_minor <= 3000 for item_id in limited.item_ids)
+    assert (limited.query.effective, limited.query.price.high_minor) == ("tea kettle boots", 3000)
+    assert limited.slate.query == "tea kettle boots under 30 dollars"
+
+
+def test_limits_of_the_caller_go_before_those_of_the_query(shop, tiny):
+    response = shop.search("tea kettle boots under 30 dollars", filters=Filters(min_price_minor=3001))
+
+    assert response.item_ids
+    assert all(tiny.item(item_id).price_minor > 3000 for item_id in response.item_ids)
+
+
+def test_what_is_understood_is_told(shop):
+    query = shop.search("maple kettle").query
+
+    assert query.brands[0].value == "Maple"
+    assert sum(share for _, share in query.intents) == pytest.approx(1.0)
+    assert shop.recommend(user_id="ann").query is None
+
+
 def test_counts_of_a_facet_leave_its_own_filter_aside(shop):
     def asked(**limits):
         ask = Ask(text="tea kettle", filters=Filters(**limits), with_facets=True)

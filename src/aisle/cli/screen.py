@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from aisle.domain import Item, Response
+from aisle.domain import Item, Query, Response
 from aisle.domain.money import shown
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
 from aisle.serving.jobs import PROGRESS_FILE
@@ -128,8 +128,20 @@ def show_response(shop: Shop, response: Response, title: str, as_json: bool) -> 
         cells = (slot.item_id, item.title, item.brand or "", price, found_by)
         table.add_row(str(position), *map(escape, cells))
     out.print(table if response.slate.slots else f"{escape(title)}: nothing found")
+    if response.query is not None and (limited := limits_in_words(response.query, shop.settings.shop.currency)):
+        out.print(escape(limited), highlight=False)
     if response.degraded:
         err.print(f"[yellow]left out: {escape(', '.join(response.degraded))} (see `aisle doctor`)[/]")
+
+
+def limits_in_words(query: Query, currency: str) -> str:
+    """What of a query became a limit of the list; "" where nothing did."""
+    if query.corrected is None or query.price is None:
+        return ""
+    low, high = query.price.low_minor, query.price.high_minor
+    ends = [f"from {shown(low, currency)}"] if low is not None else []
+    ends += [f"up to {shown(high, currency)}"] if high is not None else []
+    return f"searched for {query.effective!r}, {' '.join(ends)}"
 
 
 def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]:

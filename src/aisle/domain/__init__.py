@@ -9,7 +9,7 @@ from aisle.domain.explanations import Explanation, Reason, SlotReasons
 from aisle.domain.features import Examples, Features
 from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
 from aisle.domain.refusals import Refusal
-from aisle.domain.requests import Context, Filters, Query, Request, UserState
+from aisle.domain.requests import Context, Filters, Guess, Intent, PriceRange, Query, Request, UserState
 from aisle.domain.slates import OUTCOME_NAMES, Facet, Facets, Outcomes, Response, Slate, Slot
 from aisle.domain.snapshots import INTERACTION_SCHEMA, Snapshot
 from aisle.domain.tables import DocumentTable, EventTable, ItemTable, UserTable
@@ -38,12 +38,15 @@ __all__ = [
     "Facets",
     "Features",
     "Filters",
+    "Guess",
+    "Intent",
     "Item",
     "ItemKind",
     "ItemTable",
     "ItemText",
     "Message",
     "Outcomes",
+    "PriceRange",
     "Query",
     "Reason",
     "Refusal",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,56 @@ from aisle.domain.items import ItemKind
 from aisle.errors import DataError, unknown_name
 
 
+class Intent(StrEnum):
+    """What somebody who types a query is after."""
+
+    PRODUCT = "product"
+    CATEGORY = "category"
+    BRAND = "brand"
+    PRICE = "price"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One thing that a query may mean: a category's path, a brand, an attribute's value; ``probability`` in 0 to 1."""
+
+    value: str
+    probability: float
+    name: str | None = None
+    """Of an attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRange:
+    """Inclusive minor units of the shop's currency, None where it is open, and how sure it is in 0 to 1."""
+
+    low_minor: int | None
+    high_minor: int | None
+    probability: float
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was typed and what was understood. Step by step understanding fills more of it."""
+    """What was typed and what was understood.
+
+    ``corrected`` is what is searched for where that is not what was typed; guesses come likeliest first; ``intents``
+    has a probability for each ``Intent``, or is empty where nothing is known.
+    """
 
     text: str
     corrected: str | None = None
     language: str | None = None
+    intents: tuple[tuple[Intent, float], ...] = ()
+    categories: tuple[Guess, ...] = ()
+    brands: tuple[Guess, ...] = ()
+    attributes: tuple[Guess, ...] = ()
+    price: PriceRange | None = None
 
     @property
     def effective(self) -> str:
         """The text to search with."""
-        return self.corrected or self.text
+        return self.text if self.corrected is None else self.corrected
 
 
 @dataclass(frozen=True, slots=True)

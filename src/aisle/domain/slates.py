@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aisle.domain.features import Features
+from aisle.domain.requests import Query
 from aisle.errors import DataError
 
 OUTCOME_NAMES = ("click", "purchase", "revenue", "margin")
@@ -109,7 +110,8 @@ class Response:
     """An answer: the slate and the names of parts that failed, were late or were skipped.
 
     ``n_found`` counts the candidates the list was chosen from, ``timings_ms`` the milliseconds of each stage and source
-    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``.
+    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``,
+    ``query`` what was understood of a query.
     """
 
     slate: Slate
@@ -117,6 +119,7 @@ class Response:
     n_found: int = 0
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     facets: Facets | None = None
+    query: Query | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:

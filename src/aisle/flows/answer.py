@@ -71,8 +71,8 @@ def answer(
         degraded.guard("slate-log", lambda: stages.slates.put(slates), otherwise=lambda: None)
     watch.finish(len(asks))
     responses = (
-        Response(slate, degraded.parts, len(found), watch.timings_ms, counted)
-        for slate, found, counted in zip(slates, candidates, facets, strict=True)
+        Response(slate, degraded.parts, len(found), watch.timings_ms, counted, request.query)
+        for request, slate, found, counted in zip(requests, slates, candidates, facets, strict=True)
     )
     return [next(responses) if isinstance(one, Request) else one for one in understood]
 

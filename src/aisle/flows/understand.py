@@ -17,11 +17,11 @@ from aisle.domain.requests import NO_ROWS
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.stages import Stages
+from aisle.flows.stages import UNDERSTANDING, Stages
 from aisle.settings import PlacementConfig
 
-STATE_BY = 0.2
-"""Share of the time for the answer by which the users' states must be there."""
+STATE_BY, READ_BY = 0.2, 0.3
+"""Shares of the time for the answer by which the users' states must be there, and the queries be read."""
 
 
 def understand(
@@ -41,6 +41,7 @@ def understand(
         lambda: stages.states.read(user_ids),
         otherwise=lambda: [UserState.empty(user_id) for user_id in user_ids],
     )
+    queries = read(asks, queries, stages, degraded)
     understood: list[Request | AisleError] = []
     for ask, query, state in zip(asks, queries, states, strict=True):
         try:
@@ -50,6 +51,23 @@ def understand(
         except AisleError as error:
             understood.append(error)
     return understood
+
+
+def read(
+    asks: Sequence[Ask], queries: Sequence[Query | AisleError | None], stages: Stages, degraded: Degraded
+) -> Sequence[Query | AisleError | None]:
+    """The queries with what is guessed of them; as they were typed where nothing reads them."""
+    reader = stages.lineup.in_service.reader
+    if reader is None or not any(isinstance(query, Query) for query in queries):
+        return queries
+
+    def guess() -> list[Query | AisleError | None]:
+        return [
+            reader.read(query.text, ask.context.language) if isinstance(query, Query) else query
+            for ask, query in zip(asks, queries, strict=True)
+        ]
+
+    return degraded.attempt(UNDERSTANDING, READ_BY, guess, otherwise=lambda: list(queries))
 
 
 def _request(
@@ -62,7 +80,7 @@ def _request(
     stages: Stages,
     degraded: Degraded,
 ) -> Request:
-    filters = limits(ask.filters, config)
+    filters = limits(priced(ask.filters, query), config)
     check_names(filters, stages.catalogue)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
@@ -85,6 +103,17 @@ def _request(
         context=ask.context,
         size=size_of(ask, config),
     )
+
+
+def priced(asked: Filters, query: Query | None) -> Filters:
+    """The caller's filters, with the price range of the query where the caller sets none.
+
+    A range that was only guessed at stays in the query's text and limits nothing (``UnderstandingConfig``).
+    """
+    is_open = asked.min_price_minor is None and asked.max_price_minor is None
+    if query is None or query.price is None or query.corrected is None or not is_open:
+        return asked
+    return replace(asked, min_price_minor=query.price.low_minor, max_price_minor=query.price.high_minor)
 
 
 def limits(asked: Filters, config: PlacementConfig) -> Filters:

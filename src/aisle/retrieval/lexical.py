@@ -29,8 +29,8 @@ from aisle.domain import (
     allowed_mask,
 )
 from aisle.errors import CorruptError
+from aisle.language.analysis import stems, words
 from aisle.language.chinese import is_chinese
-from aisle.retrieval.analysis import stems, words
 from aisle.retrieval.inverted import InvertedIndex
 from aisle.retrieval.lexical_score import Weighting, lexical_scores
 from aisle.retrieval.query_words import QueryWords, read_query

@@ -13,7 +13,7 @@ from starlette.responses import Response as HttpResponse
 
 from aisle import wire
 from aisle.contracts import Appended, Listed
-from aisle.domain import Document, Event, Explanation, Facets, Item, Reason, Refusal, Response, Slate, User
+from aisle.domain import Document, Event, Explanation, Facets, Item, Query, Reason, Refusal, Response, Slate, User
 from aisle.serving.problems import refusal_of
 
 T = TypeVar("T")
@@ -59,7 +59,22 @@ def answer_of(
             entry["reasons"] = reasons_of(slot.reasons)
     if response.facets is not None:
         answer["facets"] = facets_of(response.facets)
+    if response.query is not None:
+        answer["understood"] = understood_of(response.query)
     return answer
+
+
+def understood_of(query: Query) -> dict[str, Any]:
+    """``wire.Understood``."""
+    return {
+        "searched": query.effective,
+        "language": query.language,
+        "intents": [{"value": intent, "probability": share} for intent, share in query.intents],
+        "categories": query.categories,
+        "brands": query.brands,
+        "attributes": query.attributes,
+        "price": query.price,
+    }
 
 
 def facets_of(facets: Facets) -> dict[str, Any]:

@@ -52,6 +52,38 @@ class Facets(Told):
     n_in_stock: int
 
 
+class Guess(Told):
+    """One thing that the query may mean, and how probable that is."""
+
+    value: str
+    probability: float
+    name: str | None = None
+    """Of an attribute."""
+
+
+class PriceRange(Told):
+    """Prices that the query asks for, in minor units of the shop's currency; null where the range is open."""
+
+    low_minor: int | None
+    high_minor: int | None
+    probability: float
+
+
+class Understood(Told):
+    """What was understood of a query, likeliest first."""
+
+    searched: str
+    """What was searched for: the text typed, without what became a limit."""
+    language: str | None
+    intents: tuple[Guess, ...]
+    """`product`, `category`, `brand`, `price`, `service`; probabilities sum to 1. Empty where nothing reads queries."""
+    categories: tuple[Guess, ...]
+    brands: tuple[Guess, ...]
+    attributes: tuple[Guess, ...]
+    price: PriceRange | None
+    """It limits the list where it is sure enough (settings: `understanding`) and the question sets no prices itself."""
+
+
 class Answer(Told):
     """A list, written down under `slate_id` before it is shown."""
 
@@ -93,6 +125,8 @@ class Answer(Told):
     """With `with_facets`."""
     language: str | None = None
     """Language of the reasons, with `explain`."""
+    understood: Understood | None = None
+    """Of a search."""
 
 
 class Answers(Told):
