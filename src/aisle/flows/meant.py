@@ -25,7 +25,7 @@ def meant_first(request: Request, candidates: Candidates, weight: float, catalog
         return candidates
     rows = candidates.item_rows
     probable = _of_categories(query.categories, rows, catalogue) + _of_brands(query.brands, rows, catalogue)
-    fused = candidates.fused + np.float32(weight * best) * probable
+    fused = (candidates.fused + np.float32(weight * best) * probable).astype(np.float32)
     order = np.lexsort((rows, -fused))
     return Candidates(rows[order], candidates.scores[order], candidates.sources, fused[order])
 
