@@ -34,8 +34,9 @@ from benchmarks.simulated import fill, over_seeds, prepared, search_quality, sea
 PROTOCOL = (
     "questions told as questions, and searches taken for questions, by the intent of highest probability: "
     "{n_questions:,} questions, {n_searches:,} searches of the shop of {n_titles:,} titles, {n_chinese:,} Chinese "
-    "searches of another shop; read_ms: median time to read a search; simulated shops ({size}, seeds {seeds}): category: share of "
-    "queries whose likeliest category is that of a most relevant item; search_ndcg@10 and search_clicks as in "
+    "searches of another shop; read_ms: median time to read a search; simulated shops ({size}, seeds {seeds}): "
+    "category: share of queries whose likeliest category is that of a most relevant item; search_ndcg@10 and "
+    "search_clicks as in "
     "simulated, with the category and brand guesses raising their items (system) and without (typed)"
 )
 WITHOUT = "\n[placement.search]\nguesses = 0.0\n"
