@@ -127,15 +127,16 @@ def test_a_run_stopped_while_indexes_are_made_goes_on_there_without_learning_aga
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    brief = SHORT.model_copy(update={"training": {"trackers": [], "max_steps": 5}})
     with monkeypatch.context() as stopping:
         stopping.setattr(train, "train", stopped)
         with pytest.raises(KeyboardInterrupt):
-            shop.adapt(SHORT, force=True)
+            shop.adapt(brief, force=True)
     assert shop.versions_of["encoder"].promoted("encoder") is None
 
     with monkeypatch.context() as learning:
         learning.setattr(adapting, "adapt", stopped)
-        manifest = shop.adapt(SHORT, force=True)
+        manifest = shop.adapt(brief, force=True)
 
     assert [one.version for one in shop.versions_of["encoder"].versions("encoder")] == [manifest.version]
     assert shop.live.parts.encoder_version == manifest.version

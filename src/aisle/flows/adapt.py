@@ -76,7 +76,7 @@ def adapt(
         manifest = finished(own, ENCODER, kept, artifacts)
         if manifest is None:
             progress("gather pairs of texts", 0, 1)
-            pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts).at_most(config.most_pairs))
+            pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts, config.most_pairs))
             progress("gather pairs of texts", 1, 1)
             metrics = _learned(model, pairs, config, rewriter, own, progress)
             with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:

@@ -88,7 +88,7 @@ def compress(
         manifest = finished(own, ENCODER, kept, artifacts)
         if manifest is None:
             progress("gather pairs of texts", 0, 1)
-            pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts).at_most(like.most_pairs))
+            pairs = begun_with(own, lambda: gather_pairs(snapshot, records, texts, like.most_pairs))
             progress("gather pairs of texts", 1, 1)
             metrics = _made_smaller(folder, pairs, like.validation_share, config, own, progress)
             with artifacts.write(ENCODER, "ModelFolder", data_seq=snapshot.seq, config=kept, metrics=metrics) as draft:

@@ -56,13 +56,6 @@ class ShopPairs:
         found = self.frame.group_by("kind", maintain_order=True).len().iter_rows()
         return {f"n_pairs.{kind}": float(n) for kind, n in found}
 
-    def at_most(self, n: int) -> ShopPairs:
-        """At most ``n`` pairs: all kinds keep their share, chosen by a hash of the left text."""
-        if len(self) <= n:
-            return self
-        chosen = self.frame.with_columns(order=pl.col("left").hash(0)).sort("order").head(n).drop("order")
-        return ShopPairs(chosen.sort("kind", "left", "item_row"), self.texts, self.descriptions)
-
     def save(self, folder: Path) -> None:
         """Write all to ``folder``, the pairs last, so that they are there only when all is."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,25 +137,51 @@ def _compared(held_out: pl.DataFrame) -> pl.DataFrame:
     return queries if queries["left"].n_unique() >= _ENOUGH_QUERIES else held_out
 
 
-def gather_pairs(snapshot: Snapshot, records: RecordStore, texts: Sequence[str]) -> ShopPairs:
-    """All pairs that the records hold; ``texts`` (n_items,) are the items' as they are searched.
+def gather_pairs(
+    snapshot: Snapshot, records: RecordStore, texts: Sequence[str], at_most: int | None = None
+) -> ShopPairs:
+    """The pairs that the records hold.
 
-    Cost: O(events + slates), a few seconds a million.
+    Args:
+        snapshot: items and behaviour.
+        records: for what was searched and clicked.
+        texts: (n_items,) the items' as they are searched.
+        at_most: pairs; all kinds keep their share, chosen by a hash of the left text. None takes all.
+
+    Cost: O(events + slates), a few seconds a million; texts are written out for the pairs that are chosen only.
     """
     named = snapshot.items.frame.select(
         pl.col("texts").list.first().struct.field("title").fill_null("").alias("title"),
         pl.col("texts").list.first().struct.field("description").fill_null("").alias("description"),
     )
     descriptions = named["description"].to_list()
-    kinds = [
+    typed = [
         _of_queries(_answers_to_searches(snapshot, records)),
         _of_queries(_answers_in_lists(snapshot, records)),
         _of_descriptions(named),
-        _of_neighbours(snapshot, texts, VIEWED, INTEREST_TYPES),
-        _of_neighbours(snapshot, texts, BOUGHT, (EventType.PURCHASE,)),
     ]
-    frame = pl.concat(kinds).filter(pl.col("left").str.strip_chars() != "")
-    return ShopPairs(frame.unique().sort("kind", "left", "item_row"), texts, descriptions)
+    near = [
+        _of_neighbours(snapshot, VIEWED, INTEREST_TYPES),
+        _of_neighbours(snapshot, BOUGHT, (EventType.PURCHASE,)),
+    ]
+    of_items = pl.DataFrame({"left": list(texts)}, schema={"left": pl.String}).select(order=_ORDER, is_said=_IS_SAID)
+    of_items = of_items.with_row_index("left_row").with_columns(pl.col("left_row").cast(pl.Int64))
+    frame = pl.concat(
+        [
+            *(one.with_columns(order=_ORDER, is_said=_IS_SAID) for one in typed),
+            *(one.join(of_items, on="left_row", how="left") for one in near),
+        ],
+        how="diagonal",
+    )
+    frame = frame.filter("is_said").unique(["kind", "order", "item_row"]).sort("order", "kind", "item_row")
+    chosen = frame if at_most is None else frame.head(at_most)
+    left = [texts[row] if text is None else text for text, row in chosen.select("left", "left_row").iter_rows()]
+    chosen = chosen.select("kind", pl.Series("left", left, dtype=pl.String), "item_row")
+    return ShopPairs(chosen.sort("kind", "left", "item_row"), texts, descriptions)
+
+
+_ORDER = pl.col("left").hash(0)
+_IS_SAID = pl.col("left").str.strip_chars() != ""
 
 
 def _of_queries(answers: pl.DataFrame) -> pl.DataFrame:
@@ -223,8 +242,8 @@ def _of_descriptions(named: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of_neighbours(snapshot: Snapshot, texts: Sequence[str], kind: str, types: Sequence[EventType]) -> pl.DataFrame:
-    """Items that followed each other in a session or basket more than once, the nearest few of each.
+def _of_neighbours(snapshot: Snapshot, kind: str, types: Sequence[EventType]) -> pl.DataFrame:
+    """Items that followed each other in a session or basket more than once, the nearest few of each; by ``left_row``.
 
     Near is ``together / sqrt(n_left n_right)``, cosine of their occurrences, so that what everybody takes is near to
     little.
@@ -252,10 +271,6 @@ def _of_neighbours(snapshot: Snapshot, texts: Sequence[str], kind: str, types: S
         .head(_NEIGHBOURS)
         .collect()
     )
-    return pl.DataFrame(
-        {
-            "kind": pl.Series([kind] * near.height, dtype=pl.String),
-            "left": pl.Series([texts[row] for row in near["item_row"]], dtype=pl.String),
-            "item_row": near["next"],
-        }
+    return near.select(
+        pl.lit(kind).alias("kind"), pl.col("item_row").alias("left_row"), pl.col("next").alias("item_row")
     )

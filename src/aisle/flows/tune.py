@@ -75,7 +75,7 @@ def tune_adapt(
     model = open_model_folder(encoding.model)
     fixed = AdaptConfig.parse(settings, "adapt")
     own = folder / _named(model.digest, settings, varied)
-    pairs = begun_with(own / "began", lambda: gather_pairs(snapshot, records, texts).at_most(fixed.most_pairs))
+    pairs = begun_with(own / "began", lambda: gather_pairs(snapshot, records, texts, fixed.most_pairs))
     learned, held_out = pairs.parted(fixed.validation_share)
     readable = pairs.readable(fixed.validation_share)
 

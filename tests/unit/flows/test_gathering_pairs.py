@@ -1,0 +1,72 @@
+"""Pairs as the records of a shop hold them: which, how many, and in which language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+import polars as pl
+import pytest
+
+from aisle.domain import Event, EventType, Item, ItemText
+from aisle.flows.text_pairs import VIEWED, gather_pairs
+from aisle.folder import init
+from aisle.shop import Shop
+from aisle.testing import FrozenClock
+
+NOW = 1_700_000_000_000
+MINUTE = 60_000
+N = 20
+
+
+class Read(Sequence[str]):
+    """Texts that count how many of them are taken one by one."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts, self.n_taken = texts, 0
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        self.n_taken += 1
+        return self.texts[at]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with Shop(init(tmp_path / "shop"), clock=FrozenClock(NOW)) as opened:
+        opened.add_items([Item(f"i{row:02}", (ItemText("en", f"thing {row}"),)) for row in range(N)])
+        yield opened
+
+
+def event(kind: EventType, minutes: float, user_id: str, **more: str) -> Event:
+    return Event(user_id=user_id, type=kind, time_ms=NOW + round(minutes * MINUTE) - 1_000 * MINUTE, **more)
+
+
+def test_texts_are_written_for_the_pairs_that_are_chosen_only(shop: Shop) -> None:
+    shop.add_events(
+        [
+            event(EventType.VIEW, row, f"u{user}", item_id=f"i{row:02}", session_id=f"s{user}")
+            for user in range(3)
+            for row in range(N)
+        ]
+    )
+    snapshot, texts = shop.records.snapshot(), Read([f"text {row}" for row in range(N)])
+
+    everything = gather_pairs(snapshot, shop.records, texts).frame
+    texts.n_taken = 0
+    few = gather_pairs(snapshot, shop.records, texts, 7).frame
+
+    assert everything.filter(kind=VIEWED).height == 2 * (N - 1)
+    assert texts.n_taken <= 7
+    chosen = everything.sort(pl.col("left").hash(0), "kind", "item_row").head(7)
+    assert few.equals(chosen.sort("kind", "left", "item_row"))
