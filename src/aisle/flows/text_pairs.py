@@ -41,7 +41,8 @@ _NEWEST_SLATES = 100_000
 class ShopPairs:
     """Pairs of every kind in one table: ``kind``, ``left`` (text), ``item_row`` of the right text, sorted.
 
-    ``texts`` (n_items,) are the items' texts as they are searched, ``descriptions`` what pairs of that kind lead to.
+    ``texts`` (n_items,) are the items' texts as they are searched. Pairs of a title with its description lead to row
+    ``description_row`` of ``descriptions``, one in each language of an item; for other kinds it is null.
     """
 
     frame: pl.DataFrame
@@ -101,9 +102,7 @@ class ShopPairs:
         return [text for row, text in enumerate(self.texts) if row not in hidden]
 
     def _as_pairs(self, frame: pl.DataFrame) -> TextPairs:
-        rows = frame.with_columns(
-            right=pl.col("item_row") + pl.when(pl.col("kind") == DESCRIPTION).then(len(self.texts)).otherwise(0)
-        )
+        rows = frame.with_columns(right=pl.coalesce(pl.col("description_row") + len(self.texts), "item_row"))
         everything = [*self.texts, *self.descriptions]
         used = np.unique(rows["right"].to_numpy())
         lefts = rows["left"].unique(maintain_order=True)
@@ -150,15 +149,11 @@ def gather_pairs(
 
     Cost: O(events + slates), a few seconds a million; texts are written out for the pairs that are chosen only.
     """
-    named = snapshot.items.frame.select(
-        pl.col("texts").list.first().struct.field("title").fill_null("").alias("title"),
-        pl.col("texts").list.first().struct.field("description").fill_null("").alias("description"),
-    )
-    descriptions = named["description"].to_list()
+    described = _described(snapshot)
     typed = [
         _of_queries(_answers_to_searches(snapshot, records)),
         _of_queries(_answers_in_lists(snapshot, records)),
-        _of_descriptions(named),
+        _of_descriptions(described),
     ]
     near = [
         _of_neighbours(snapshot, VIEWED, INTEREST_TYPES),
@@ -173,13 +168,15 @@ def gather_pairs(
         ],
         how="diagonal",
     )
-    frame = frame.filter("is_said").unique(["kind", "order", "item_row"]).sort("order", "kind", "item_row")
+    frame = frame.filter("is_said").unique(_PAIR, keep="first", maintain_order=True).sort(_PAIR)
     chosen = frame if at_most is None else frame.head(at_most)
     left = [texts[row] if text is None else text for text, row in chosen.select("left", "left_row").iter_rows()]
-    chosen = chosen.select("kind", pl.Series("left", left, dtype=pl.String), "item_row")
-    return ShopPairs(chosen.sort("kind", "left", "item_row"), texts, descriptions)
+    chosen = chosen.select("kind", pl.Series("left", left, dtype=pl.String), "item_row", "description_row")
+    ordered = chosen.sort("kind", "left", "item_row", "description_row")
+    return ShopPairs(ordered, texts, described["description"].to_list())
 
 
+_PAIR = ("order", "kind", "item_row", "description_row")
 _ORDER = pl.col("left").hash(0)
 _IS_SAID = pl.col("left").str.strip_chars() != ""
 
@@ -235,10 +232,18 @@ def _answers_in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
     ).filter(pl.col("item_row") >= 0)
 
 
-def _of_descriptions(named: pl.DataFrame) -> pl.DataFrame:
-    described = named.with_row_index("item_row").filter(pl.col("description").str.strip_chars() != "")
-    return described.select(
-        pl.lit(DESCRIPTION).alias("kind"), pl.col("title").alias("left"), pl.col("item_row").cast(pl.Int64)
+def _described(snapshot: Snapshot) -> pl.DataFrame:
+    """``item_row``, ``title`` and ``description`` of each item in each of its languages that has both."""
+    rows = snapshot.items.frame.select("texts").with_row_index("item_row").explode("texts").drop_nulls("texts")
+    named = rows.select("item_row", pl.col("texts").struct.unnest())
+    return named.filter(pl.col("title").str.strip_chars() != "", pl.col("description").str.strip_chars() != "")
+
+
+def _of_descriptions(described: pl.DataFrame) -> pl.DataFrame:
+    return described.with_row_index("description_row").select(
+        pl.lit(DESCRIPTION).alias("kind"),
+        pl.col("title").alias("left"),
+        pl.col("item_row", "description_row").cast(pl.Int64),
     )
 
 

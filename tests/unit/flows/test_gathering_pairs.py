@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from aisle.domain import Event, EventType, Item, ItemText
-from aisle.flows.text_pairs import VIEWED, gather_pairs
+from aisle.flows.text_pairs import DESCRIPTION, VIEWED, gather_pairs
 from aisle.folder import init
 from aisle.shop import Shop
 from aisle.testing import FrozenClock
@@ -68,5 +68,34 @@ def test_texts_are_written_for_the_pairs_that_are_chosen_only(shop: Shop) -> Non
 
     assert everything.filter(kind=VIEWED).height == 2 * (N - 1)
     assert texts.n_taken <= 7
-    chosen = everything.sort(pl.col("left").hash(0), "kind", "item_row").head(7)
-    assert few.equals(chosen.sort("kind", "left", "item_row"))
+    chosen = everything.sort(pl.col("left").hash(0), "kind", "item_row", "description_row").head(7)
+    assert few.equals(chosen.sort("kind", "left", "item_row", "description_row"))
+
+
+def test_a_title_is_paired_with_its_description_in_every_language_that_has_both(shop: Shop) -> None:
+    texts = (
+        ItemText("en", "kettle", "boils water"),
+        ItemText("zh", "水壶", "烧水用"),
+        ItemText("de", "Kessel"),
+        ItemText("fr", "", "fait bouillir"),
+    )
+    shop.add_items([Item("kettle", texts), Item("lamp", (ItemText("zh", "台灯", "阅读用"),))])
+    snapshot = shop.records.snapshot()
+
+    pairs = gather_pairs(snapshot, shop.records, [f"text {row}" for row in range(snapshot.n_items)])
+
+    row_of = {item_id: row for row, item_id in enumerate(snapshot.items.frame["item_id"])}
+    frame = pairs.frame.filter(kind=DESCRIPTION)
+    found = {
+        (left, pairs.descriptions[at], row)
+        for left, at, row in frame.select("left", "description_row", "item_row").iter_rows()
+    }
+    assert found == {
+        ("kettle", "boils water", row_of["kettle"]),
+        ("水壶", "烧水用", row_of["kettle"]),
+        ("台灯", "阅读用", row_of["lamp"]),
+    }
+    learned, held_out = pairs.parted(0.0)
+    assert not len(held_out)
+    told = {(learned.lefts[a], learned.rights[b]) for a, b in zip(learned.left, learned.right, strict=True)}
+    assert told == {(left, right) for left, right, _ in found}
