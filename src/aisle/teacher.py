@@ -100,10 +100,10 @@ class Teacher:
         model = self.settings.encoder.model
         return tune.tune_finetune(self.settings.finetune, model, tables, tasks, varied, n_trials, where, self.progress)
 
-    def tune_pretrain(self, texts: Sequence[str], varied: Sequence[str], n_trials: int) -> Tuned:
-        """Search for settings of ``[pretrain]``, by ``texts``; see ``flows.tune``."""
+    def tune_pretrain(self, more: Sequence[str], varied: Sequence[str], n_trials: int) -> Tuned:
+        """Search for settings of ``[pretrain]``, by ``texts`` and ``more``; see ``flows.tune``."""
         where = self.folder.root / "tuning" / "pretrain"
-        return tune.tune_pretrain(self.settings.pretrain, texts, varied, n_trials, where, self.progress)
+        return tune.tune_pretrain(self.settings.pretrain, self.texts, more, varied, n_trials, where, self.progress)
 
     def finetune(
         self,

@@ -182,7 +182,7 @@ def tune(
             tuned = open_shop.teacher.tune_adapt(vary, trials)
         elif command == "pretrain":
             more = [text_of for file in table or () for text_of in plain_texts(file, text)]
-            tuned = open_shop.teacher.tune_pretrain([*open_shop.teacher.texts(), *more], vary, trials)
+            tuned = open_shop.teacher.tune_pretrain(more, vary, trials)
         else:
             tables, tasks = read_labelled(table or [], TEXT if text is None else text, second, task or [], tell)
             tuned = open_shop.teacher.tune_finetune(tables, tasks, vary, trials)

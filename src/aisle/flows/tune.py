@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from aisle.contracts import Progress, RecordStore
 from aisle.domain import Snapshot
@@ -24,6 +26,7 @@ from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
 from aisle.language.pretrain_config import PretrainConfig
 from aisle.settings import EncoderConfig
+from aisle.storage.durable import move
 from aisle.training.tuning import Tuned, parse_space, tune
 
 _ASKED = (
@@ -149,7 +152,8 @@ def tune_finetune(
 
 def tune_pretrain(
     settings: Mapping[str, Any],
-    texts: Sequence[str],
+    gather: Callable[[], Sequence[str]],
+    more: Sequence[str],
     varied: Sequence[str],
     n_trials: int,
     folder: Path,
@@ -159,7 +163,9 @@ def tune_pretrain(
 
     Args:
         settings: of ``[pretrain]``, as far as they do not vary.
-        texts: what is read.
+        gather: gives what the shop says and is asked. A search that was stopped goes on with what it began with, for
+            losses on other texts could not be compared, and a shop does not stand still.
+        more: other texts that are read; with others it is another search.
         varied: ``KEY=RANGE`` each, see ``training.tuning.parse_space``.
         n_trials: in all, those in ``folder`` counted.
         folder: for the trials.
@@ -179,6 +185,9 @@ def tune_pretrain(
                 setting=f"pretrain.{key}",
             )
 
+    own = folder / _named("", settings, varied, *sorted(set(more)))
+    texts = _texts_begun_with(own / "began", lambda: [*gather(), *more])
+
     def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
         from aisle.language.pretraining import pretrain as pretrain_model  # brings torch
 
@@ -188,8 +197,19 @@ def tune_pretrain(
         found = pretrain_model(texts, config, work=work, target=target, progress=progress)
         return {"loss": found.loss_after}
 
-    own = folder / _named("", settings, varied, *sorted(set(texts)))
     return tune(trained, space, own, metric="-loss", n_trials=n_trials, progress=progress)
+
+
+def _texts_begun_with(folder: Path, gather: Callable[[], Sequence[str]]) -> list[str]:
+    """What a search began with, kept in ``folder``; else gathered now, each text once."""
+    file = folder / "texts.parquet"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / "texts.new"
+        readable = {text.encode("utf-8", "replace").decode("utf-8") for text in gather()}
+        pl.DataFrame({"text": sorted(readable)}, schema={"text": pl.String}).write_parquet(new)
+        move(new, file)
+    return pl.read_parquet(file)["text"].to_list()
 
 
 def _named(model: str, settings: Mapping[str, Any], varied: Sequence[str], *data: str) -> str:
