@@ -187,23 +187,42 @@ def _of_queries(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _answers_to_searches(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
-    """``query`` and ``item_row`` of the clicks and purchases that came soon after a search, before the next one."""
+    """``query`` and ``item_row`` of the clicks and purchases that came soon after a search, before the next one.
+
+    Both are of one session, or of one user where either names no session, as orders often do not.
+    """
     pages = [table.frame.select("user_id", "session_id", "time_ms", "query") for table in records.read_searches()]
     if not pages:
         return pl.DataFrame(schema={"query": pl.String, "item_row": pl.Int64})
     users = pl.DataFrame({"user_id": list(snapshot.user_ids)}, schema={"user_id": pl.String}).with_row_index("user_row")
-    who = pl.coalesce("session_id", "user_id").alias("who")
-    searches = pl.concat(pages).select(who, "time_ms", "query").sort("time_ms")
+    searches = pl.concat(pages).sort("time_ms").with_columns(searched_ms="time_ms")
     done = (
         snapshot.interactions.lazy()
         .filter(pl.col("type").is_in([kind.value for kind in INTEREST_TYPES]))
         .join(users.lazy().with_columns(pl.col("user_row").cast(pl.Int32)), on="user_row")
-        .select(who, "time_ms", "item_row")
+        .select("user_id", "session_id", "time_ms", pl.col("item_row").cast(pl.Int64))
         .sort("time_ms")
+        .with_row_index("response")
         .collect()
     )
-    joined = done.join_asof(searches, on="time_ms", by="who", tolerance=_SOON_MS, check_sortedness=False)
-    return joined.filter(pl.col("query").is_not_null()).select("query", pl.col("item_row").cast(pl.Int64))
+    in_session, outside = pl.col("session_id").is_not_null(), pl.col("session_id").is_null()
+    ways = [
+        (done.filter(in_session), searches.filter(in_session), "session_id"),
+        (done.filter(in_session), searches.filter(outside), "user_id"),
+        (done.filter(outside), searches, "user_id"),
+    ]
+    found = [
+        responses.join_asof(
+            asked.select(by, "time_ms", "searched_ms", "query"),
+            on="time_ms",
+            by=by,
+            tolerance=_SOON_MS,
+            check_sortedness=False,
+        ).select("response", "item_row", "query", "searched_ms")
+        for responses, asked, by in ways
+    ]
+    latest = pl.concat(found).drop_nulls("query").sort("response", "searched_ms", maintain_order=True)
+    return latest.unique("response", keep="last", maintain_order=True).select("query", "item_row")
 
 
 def _answers_in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:

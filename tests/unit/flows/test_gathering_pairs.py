@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from aisle.domain import Event, EventType, Item, ItemText
-from aisle.flows.text_pairs import DESCRIPTION, VIEWED, gather_pairs
+from aisle.flows.text_pairs import DESCRIPTION, QUERY, VIEWED, gather_pairs
 from aisle.folder import init
 from aisle.shop import Shop
 from aisle.testing import FrozenClock
@@ -99,3 +99,35 @@ def test_a_title_is_paired_with_its_description_in_every_language_that_has_both(
     assert not len(held_out)
     told = {(learned.lefts[a], learned.rights[b]) for a, b in zip(learned.left, learned.right, strict=True)}
     assert told == {(left, right) for left, right, _ in found}
+
+
+def test_a_search_is_answered_in_its_session_or_by_its_user_where_a_session_is_not_named(shop: Shop) -> None:
+    def searched(minutes: float, user_id: str, query: str, **more: str) -> Event:
+        return event(EventType.SEARCH, minutes, user_id, query=query, **more)
+
+    def bought(minutes: float, user_id: str, item_id: str, **more: str) -> Event:
+        return event(EventType.PURCHASE, minutes, user_id, item_id=item_id, **more)
+
+    shop.add_events(
+        [
+            searched(0, "ann", "kettle", session_id="s1"),
+            bought(2, "ann", "i01"),  # from a list of orders, which knows no sessions
+            searched(0, "bob", "lamp"),
+            bought(2, "bob", "i02", session_id="s2"),
+            searched(0, "device", "boots", session_id="s3"),
+            bought(2, "cleo", "i03", session_id="s3"),  # signed in meanwhile
+            searched(0, "dan", "drill", session_id="s4"),
+            bought(2, "dan", "i04", session_id="s5"),  # another visit
+            searched(0, "eve", "tent", session_id="s6"),
+            searched(1, "eve", "rope"),
+            bought(2, "eve", "i05", session_id="s6"),  # after the later of the two
+            searched(0, "s7", "hose"),
+            bought(2, "fay", "i06", session_id="s7"),  # a session that is named as somebody else is
+        ]
+    )
+    snapshot = shop.records.snapshot()
+
+    frame = gather_pairs(snapshot, shop.records, [f"text {row}" for row in range(N)]).frame
+
+    found = set(frame.filter(kind=QUERY).select("left", "item_row").rows())
+    assert found == {("kettle", 1), ("lamp", 2), ("boots", 3), ("rope", 5)}
