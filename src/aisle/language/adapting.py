@@ -249,7 +249,7 @@ class _Material:
 
     def _placed(self, tower: TextTower, texts: Sequence[str], rows: Int64Array, progress: Progress) -> Float32Array:
         """(len(rows), d) vectors of some of the texts."""
-        return place(tower, self.tokenizer, [texts[row] for row in rows.tolist()], self.max_tokens, progress)
+        return place(tower, self.tokenizer, [texts[int(row)] for row in rows], self.max_tokens, progress)
 
 
 def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +60,7 @@ class _Counted:
     def __init__(self) -> None:
         self.most = 0
 
-    def __call__(self, texts: Sequence[str], **how: Any) -> Any:
+    def __call__(self, texts: list[str], **how: Any) -> Any:
         self.most = max(self.most, len(texts))
         return TOKENIZER(texts, **how)
 
