@@ -1,6 +1,6 @@
 import pytest
 
-from aisle.domain import Filters, ItemKind
+from aisle.domain import Event, EventType, Filters, ItemKind
 from aisle.errors import ConfigError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.search import MAX_QUERY_CHARACTERS
@@ -64,8 +64,29 @@ def test_counts_of_a_facet_leave_its_own_filter_aside(shop):
     assert sum(facet.n_items for facet in narrow.facets.categories if facet.value == "Grocery") == 0
     both, within = asked(brands=("Maple",), categories=("Grocery",))
     assert (both.item_ids, set(within)) == ((), {"Hillside"})
+    red, colours = (asked(**limits)[0] for limits in ({"attributes": {"colour": ["red"]}}, {}))
+    assert set(red.item_ids) == {"kettle"}
+    assert red.facets.attributes[0] == next(facet for facet in colours.facets.attributes if facet.name == "colour")
     cheap, _ = asked(max_price_minor=2000)
     assert cheap.facets.highest_price_minor == whole.facets.highest_price_minor
+
+
+def test_ratings_limit_and_are_counted_as_soon_as_somebody_rates(shop, tiny):
+    def found(least):
+        [response] = shop.ask_search([Ask(text="tea", filters=Filters(min_rating=least), with_facets=True)])
+        return set(response.item_ids), response.facets.ratings
+
+    rated = {"kettle": 2.0, "teapot": 4.0}
+    shop.add_events(
+        Event("ann", EventType.RATE, tiny.clock() - 1, item_id=item_id, rating=rating)
+        for item_id, rating in rated.items()
+    )
+    before, ratings = found(3.5)
+    assert "teapot" in before
+    assert "kettle" not in before
+    assert any(facet.least == 2 for facet in ratings)
+    shop.add_events([Event("bob", EventType.RATE, tiny.clock(), item_id="kettle", rating=5.0)])
+    assert "kettle" in found(3.5)[0]
 
 
 def test_many_asks_get_the_same_answers_as_one_by_one(shop):

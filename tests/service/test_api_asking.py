@@ -66,6 +66,9 @@ def test_facets_count_what_was_found(http):
     assert {"value": "Maple", "n_items": 2} in facets["brands"]
     assert facets["lowest_price_minor"] <= facets["highest_price_minor"]
     assert "facets" not in post(http, "search", {"query": "tea kettle"})
+    assert facets["categories"][0]["children"]
+    assert "colour" in [facet["name"] for facet in facets["attributes"]]
+    assert sum(bucket["n_items"] for bucket in facets["prices"]) > 1
     narrow = {"query": "tea kettle", "with_facets": True, "filters": {"brands": ["Maple"]}}
     assert post(http, "search", narrow)["facets"]["brands"] == facets["brands"]
 
@@ -74,6 +77,8 @@ def test_an_unknown_brand_or_category_is_a_problem_that_names_the_closest(http):
     for limits, field, meant in (
         ({"brands": ["maple"]}, "brands", "Did you mean 'Maple'?"),
         ({"categories": ["kettles"]}, "categories", "Did you mean 'Kitchen > Kettles'?"),
+        ({"attributes": {"color": ["red"]}}, "attributes", "Did you mean 'colour'?"),
+        ({"attributes": {"colour": ["rad"]}}, "attributes", "Did you mean 'red'?"),
     ):
         for path, ask in (("search", {"query": "kettle"}), ("recommend", {})):
             answer = http.post(f"/v1/{path}", json={**ask, "filters": limits})
@@ -83,6 +88,9 @@ def test_an_unknown_brand_or_category_is_a_problem_that_names_the_closest(http):
 
 
 def test_filters_hold_for_every_item(http):
+    red = post(http, "search", {"query": "kettle boots", "filters": {"attributes": {"colour": ["red", "brown"]}}})
+    assert set(ids(red)) == {"kettle", "boots"}
+    assert post(http, "recommend", {"filters": {"min_rating": 5.5}})["items"] == []
     filters = {"brands": ["Ridgeline"], "max_price_minor": 2_500, "excluded_item_ids": ["socks"]}
     answer = post(http, "recommend", {"user_id": "ann", "filters": filters, "with_items": True})
 

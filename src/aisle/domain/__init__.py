@@ -6,11 +6,12 @@ from aisle.domain.chat import Message
 from aisle.domain.documents import Document
 from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, SHOWN_TYPES, Event, EventType
 from aisle.domain.explanations import Explanation, Reason, SlotReasons
+from aisle.domain.facets import AttributeFacet, CategoryFacet, Facet, Facets, PriceFacet, RatingFacet
 from aisle.domain.features import Examples, Features
 from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
 from aisle.domain.refusals import Refusal
 from aisle.domain.requests import Context, Filters, Query, Request, UserState
-from aisle.domain.slates import OUTCOME_NAMES, Facet, Facets, Outcomes, Response, Slate, Slot
+from aisle.domain.slates import OUTCOME_NAMES, Outcomes, Response, Slate, Slot
 from aisle.domain.snapshots import INTERACTION_SCHEMA, Snapshot
 from aisle.domain.tables import DocumentTable, EventTable, ItemTable, UserTable
 from aisle.domain.users import User
@@ -24,8 +25,10 @@ __all__ = [
     "OUTCOME_NAMES",
     "SHOWN_TYPES",
     "UNKNOWN_LANGUAGE",
+    "AttributeFacet",
     "Candidates",
     "Catalogue",
+    "CategoryFacet",
     "Context",
     "Document",
     "DocumentTable",
@@ -44,7 +47,9 @@ __all__ = [
     "ItemText",
     "Message",
     "Outcomes",
+    "PriceFacet",
     "Query",
+    "RatingFacet",
     "Reason",
     "Refusal",
     "Request",

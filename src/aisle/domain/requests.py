@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,15 +33,18 @@ class Filters:
 
     Prices are inclusive minor units of the shop's currency; an item priced in another currency matches none.
     ``categories`` are paths joined by ``" > "`` and include what lies below them. ``is_in_stock_only`` False also shows
-    items that cannot be bought now.
+    items that cannot be bought now. ``attributes`` asks for any of the values of each name, and all of the names.
+    ``min_rating`` is the least mean of an item's ratings; what nobody rated has none.
     """
 
     kinds: tuple[ItemKind, ...] = ()
     categories: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
     sellers: tuple[str, ...] = ()
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     min_price_minor: int | None = None
     max_price_minor: int | None = None
+    min_rating: float | None = None
     is_in_stock_only: bool = True
     excluded_item_ids: tuple[str, ...] = ()
     has_seen: bool = True
@@ -52,6 +56,8 @@ class Filters:
         for name in ("categories", "brands", "sellers", "excluded_item_ids"):
             object.__setattr__(self, name, several(name, getattr(self, name)))
         object.__setattr__(self, "kinds", tuple(map(_kind, several("kinds", self.kinds))))
+        chosen = {name: several("attributes", self.attributes[name]) for name in sorted(self.attributes)}
+        object.__setattr__(self, "attributes", {name: values for name, values in chosen.items() if values})
         low, high = self.min_price_minor, self.max_price_minor
         if low is not None and high is not None and low > high:
             raise DataError(f"min_price_minor {low} is above max_price_minor {high}", field="min_price_minor")

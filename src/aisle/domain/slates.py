@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle.domain.facets import Facets
 from aisle.domain.features import Features
 from aisle.errors import DataError
 
@@ -80,28 +81,6 @@ class Slate:
     def item_ids(self) -> tuple[str, ...]:
         """The items shown, in order."""
         return tuple(slot.item_id for slot in self.slots)
-
-
-@dataclass(frozen=True, slots=True)
-class Facet:
-    """One value that a list could be narrowed to, and how many of the items found have it."""
-
-    value: str
-    n_items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Facets:
-    """How the items found spread, each facet under every filter but its own: most frequent values first.
-
-    Prices in minor units of the shop's currency, None when no item found has one.
-    """
-
-    categories: tuple[Facet, ...] = ()
-    brands: tuple[Facet, ...] = ()
-    lowest_price_minor: int | None = None
-    highest_price_minor: int | None = None
-    n_in_stock: int = 0
 
 
 @dataclass(frozen=True, slots=True)

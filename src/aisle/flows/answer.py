@@ -94,9 +94,12 @@ def facets_of(
     for one, found in zip(wider, found_wider, strict=True):
         more[one.place][one.facet] = found
 
+    statistics = stages.lineup.in_service.statistics
+    ratings = None if statistics is None else statistics.mean_ratings
+
     def count() -> list[Facets | None]:
         return [
-            count_facets(stages.catalogue, found, of_facet) if is_wanted else None
+            count_facets(stages.catalogue, found, of_facet, stages.currency, ratings) if is_wanted else None
             for is_wanted, found, of_facet in zip(wanted, candidates, more, strict=True)
         ]
 

@@ -65,8 +65,11 @@ def answer_of(
 def facets_of(facets: Facets) -> dict[str, Any]:
     """``wire.Facets``."""
     return {
-        "categories": [{"value": facet.value, "n_items": facet.n_items} for facet in facets.categories],
-        "brands": [{"value": facet.value, "n_items": facet.n_items} for facet in facets.brands],
+        "categories": facets.categories,
+        "brands": facets.brands,
+        "attributes": facets.attributes,
+        "prices": facets.prices,
+        "ratings": facets.ratings,
         "lowest_price_minor": facets.lowest_price_minor,
         "highest_price_minor": facets.highest_price_minor,
         "n_in_stock": facets.n_in_stock,

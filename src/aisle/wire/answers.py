@@ -42,11 +42,55 @@ class Facet(Told):
     n_items: int
 
 
-class Facets(Told):
-    """How the items found spread, most frequent values first; prices in minor units of the shop's currency."""
+class CategoryFacet(Told):
+    """One category to narrow the list by; what lies below it counts too."""
 
-    categories: tuple[Facet, ...]
+    value: str
+    """The path, joined by ` > `."""
+    n_items: int
+    children: tuple[CategoryFacet, ...]
+    """What lies just below, most frequent first."""
+
+
+class AttributeFacet(Told):
+    """One attribute to narrow the list by."""
+
+    name: str
+    n_items: int
+    """Items found that have it."""
+    values: tuple[Facet, ...]
+
+
+class PriceFacet(Told):
+    """A bucket of the price histogram: both bounds are included and can be sent back as filters."""
+
+    lowest_minor: int
+    highest_minor: int
+    n_items: int
+
+
+class RatingFacet(Told):
+    """Items found whose mean rating is at least `least`, which can be sent back as `min_rating`."""
+
+    least: int
+    n_items: int
+
+
+class Facets(Told):
+    """How the items found spread, most frequent values first; prices in minor units of the shop's currency.
+
+    Items are counted, each variant for itself. At most 50 categories and brands, 12 attributes of 20 values each.
+    """
+
+    categories: tuple[CategoryFacet, ...]
+    """The roots, with what lies below them."""
     brands: tuple[Facet, ...]
+    attributes: tuple[AttributeFacet, ...]
+    """Those asked for first, then those that most of the items have."""
+    prices: tuple[PriceFacet, ...]
+    """About ten buckets of round bounds, from the lowest up."""
+    ratings: tuple[RatingFacet, ...]
+    """From the highest down."""
     lowest_price_minor: int | None
     highest_price_minor: int | None
     n_in_stock: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -40,10 +41,14 @@ class Filters(Asked):
     """Brands to show."""
     sellers: Names = ()
     """Sellers to show."""
+    attributes: Annotated[Mapping[Line, Names], Field(max_length=20)] = {}
+    """By attribute name, values of which an item has any; it must have one of each name."""
     min_price_minor: MinorUnits | None = None
     """Lowest price, inclusive, in minor units of the shop's currency."""
     max_price_minor: MinorUnits | None = None
     """Highest price, inclusive."""
+    min_rating: Annotated[float, Field(ge=-1_000, le=1_000)] | None = None
+    """Least mean of an item's ratings; what nobody rated is left out."""
     is_in_stock_only: bool = True
     """False also shows what cannot be bought now, where the placement allows it."""
     excluded_item_ids: Annotated[tuple[Id, ...], Field(max_length=1_000)] = ()
@@ -79,7 +84,8 @@ class Ask(Body):
     with_items: bool = False
     """True adds each item's record (title, price, ...)."""
     with_facets: bool = False
-    """True adds counts by category, brand and price over what was found, each under every filter but its own."""
+    """True adds counts by category, brand, attribute, price, rating and stock over what was found, each under every
+    filter but its own."""
     explain: bool = False
     """True adds the reasons of each item."""
 

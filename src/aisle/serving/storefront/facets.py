@@ -5,10 +5,10 @@ Enters: a choice and the shop's counts over what it found. Leaves: labels and ad
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aisle.domain import Facet, Facets, Item
+from aisle.domain import CategoryFacet, Facet, Facets, Item
 from aisle.serving.html import Words, price
 from aisle.serving.storefront.choice import SORTS, Choice
 
@@ -100,13 +100,13 @@ def _chips(choice: Choice, words: Words, currency: str) -> list[Link]:
     return chips
 
 
-def _categories(choice: Choice, facets: Sequence[Facet], words: Words, currency: str) -> list[Link]:
+def _categories(choice: Choice, facets: Sequence[CategoryFacet], words: Words, currency: str) -> list[Link]:
     """The roots, the chosen one (the only one) opened down to what lies below the choice.
 
     One is chosen at a time: another takes its place, and the chosen one leads back up.
     """
     steps = choice.category.split(BETWEEN) if choice.category else []
-    counted = _with_chosen(facets, [BETWEEN.join(steps[: depth + 1]) for depth in range(len(steps))])
+    counted = _with_chosen(list(_flat(facets)), [BETWEEN.join(steps[: depth + 1]) for depth in range(len(steps))])
     roots = [facet for facet in counted if BETWEEN not in facet.value]
     opened = choice.category or (roots[0].value if len(roots) == 1 else "")
 
@@ -124,6 +124,12 @@ def _categories(choice: Choice, facets: Sequence[Facet], words: Words, currency:
         )
 
     return [link(facet) for facet in roots[:MOST_VALUES]]
+
+
+def _flat(facets: Sequence[CategoryFacet]) -> Iterator[Facet]:
+    for facet in facets:
+        yield Facet(facet.value, facet.n_items)
+        yield from _flat(facet.children)
 
 
 def _brands(choice: Choice, facets: Sequence[Facet], words: Words, currency: str) -> list[Link]:
