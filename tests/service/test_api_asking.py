@@ -173,3 +173,38 @@ def test_reasons_come_in_the_language_of_the_request(http, language):
 
 def test_reasons_of_an_unknown_slate_are_not_found(http):
     assert problem(http.get("/v1/slates/nothing/explain"), 404)["field"] == "slate_id"
+
+
+def test_a_list_in_another_order_goes_on_page_by_page(http):
+    ask = {"query": "tea kettle boots socks", "sort": "price-down", "size": 2}
+    whole = post(http, "search", {**ask, "size": 50})
+    first = post(http, "search", ask)
+    second = post(http, "search", {**ask, "size": 50, "cursor": first["cursor"], "with_items": True})
+
+    assert ids(first) + ids(second) == ids(whole)
+    assert whole["cursor"] is None
+    assert second["slate_id"] != first["slate_id"]
+    for changed in ({"query": "tea"}, {"cursor": first["cursor"][:-9]}):
+        refused = problem(http.post("/v1/search", json={**ask, "cursor": first["cursor"], **changed}), 422)
+        assert refused["field"] == "cursor"
+        assert "cursor" in refused["detail"]
+
+
+def test_highlights_come_as_ranges_and_as_html(http):
+    answer = post(http, "search", {"query": "waterprof boot", "with_highlights": True})
+
+    wire.Answer.model_validate(answer)
+    title = next(item for item in answer["items"] if item["item_id"] == "boots")["highlight"]["title"]
+    assert [title["text"][begin:end] for begin, end in title["ranges"]]
+    assert title["html"].count("<mark>") == len(title["ranges"])
+    assert "highlight" not in post(http, "search", {"query": "boots"})["items"][0]
+
+
+def test_what_was_given_up_for_an_empty_list_is_told(http):
+    answer = post(http, "search", {"query": "boots", "filters": {"max_price_minor": 1}})
+
+    wire.Answer.model_validate(answer)
+    assert answer["items"]
+    assert answer["relaxed"]["step"] == "filters"
+    assert answer["relaxed"]["dropped_filters"] == ["price"]
+    assert post(http, "search", {"query": "boots"})["relaxed"] is None

@@ -8,9 +8,11 @@ from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, SHOWN_T
 from aisle.domain.explanations import Explanation, Reason, SlotReasons
 from aisle.domain.facets import AttributeFacet, CategoryFacet, Facet, Facets, PriceFacet, RatingFacet
 from aisle.domain.features import Examples, Features
+from aisle.domain.highlights import Highlight, Marked
 from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
 from aisle.domain.refusals import Refusal
-from aisle.domain.requests import Context, Filters, Query, Request, UserState
+from aisle.domain.relaxed import Relaxed
+from aisle.domain.requests import SORTS, Context, Filters, Query, Request, Sort, UserState
 from aisle.domain.slates import OUTCOME_NAMES, Outcomes, Response, Slate, Slot
 from aisle.domain.snapshots import INTERACTION_SCHEMA, Snapshot
 from aisle.domain.tables import DocumentTable, EventTable, ItemTable, UserTable
@@ -24,6 +26,7 @@ __all__ = [
     "NO_VALUE",
     "OUTCOME_NAMES",
     "SHOWN_TYPES",
+    "SORTS",
     "UNKNOWN_LANGUAGE",
     "AttributeFacet",
     "Candidates",
@@ -41,10 +44,12 @@ __all__ = [
     "Facets",
     "Features",
     "Filters",
+    "Highlight",
     "Item",
     "ItemKind",
     "ItemTable",
     "ItemText",
+    "Marked",
     "Message",
     "Outcomes",
     "PriceFacet",
@@ -52,12 +57,14 @@ __all__ = [
     "RatingFacet",
     "Reason",
     "Refusal",
+    "Relaxed",
     "Request",
     "Response",
     "Slate",
     "Slot",
     "SlotReasons",
     "Snapshot",
+    "Sort",
     "User",
     "UserState",
     "UserTable",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from aisle.domain.checks import several
 from aisle.domain.items import ItemKind
 from aisle.errors import DataError, unknown_name
+
+Sort = Literal["relevance", "price-up", "price-down", "newest", "rating", "popularity"]
+"""What a list is ordered by; all but relevance order what is relevant enough to be found, the best first."""
+SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +130,13 @@ class Request:
     filters: Filters = Filters()
     context: Context = Context()
     size: int = 20
+    sort: Sort = "relevance"
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise DataError(f"size is {self.size}; at least 1 item must be asked for", field="size")
+        if self.sort not in SORTS:
+            raise DataError(unknown_name("sort", self.sort, SORTS), field="sort")
 
     @property
     def user_id(self) -> str | None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from aisle.domain.facets import Facets
 from aisle.domain.features import Features
+from aisle.domain.highlights import Highlight
+from aisle.domain.relaxed import Relaxed
 from aisle.errors import DataError
 
 OUTCOME_NAMES = ("click", "purchase", "revenue", "margin")
@@ -88,7 +90,10 @@ class Response:
     """An answer: the slate and the names of parts that failed, were late or were skipped.
 
     ``n_found`` counts the candidates the list was chosen from, ``timings_ms`` the milliseconds of each stage and source
-    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``.
+    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``, ``highlights``
+    (by item) with ``Ask.with_highlights``. ``cursor`` asks for the next page, None on the last. ``relaxed`` says what
+    was given up because nothing was found; None otherwise. ``n_more_variants`` has, by item that is in a group, how
+    many further ones of the group were found; None where the placement groups nothing.
     """
 
     slate: Slate
@@ -96,6 +101,10 @@ class Response:
     n_found: int = 0
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     facets: Facets | None = None
+    cursor: str | None = None
+    relaxed: Relaxed | None = None
+    highlights: Mapping[str, Highlight] | None = None
+    n_more_variants: Mapping[str, int] | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, UserState
+from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, Sort, UserState
 from aisle.domain.attributes import NO_PAIR
 from aisle.domain.catalogue import Names, require_rows
 from aisle.domain.requests import NO_ROWS
@@ -65,7 +65,7 @@ def _request(
 ) -> Request:
     filters = limits(ask.filters, config)
     check_names(filters, stages.catalogue)
-    if filters.min_rating is not None:
+    if filters.min_rating is not None or ask.sort in COUNTED:
         known_statistics(stages.lineup)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
@@ -87,6 +87,7 @@ def _request(
         filters=filters,
         context=ask.context,
         size=size_of(ask, config),
+        sort=ask.sort,
     )
 
 
@@ -132,6 +133,8 @@ def _unknown(what: str, name: str, field: str, known: Sequence[str]) -> DataErro
     return DataError(f"no item has the {what} {name!r}.{meant}", field=field)
 
 
+COUNTED: tuple[Sort, ...] = ("rating", "popularity")
+"""Orders that need statistics."""
 MOST_COMPARED = 500
 """Names an unknown one is compared with; each costs some 30 microseconds, and anybody may ask for made-up names."""
 

@@ -21,6 +21,7 @@ from aisle.wire.values import (
     MinorUnits,
     Name,
     Size,
+    SortName,
     UserFormat,
 )
 
@@ -81,6 +82,10 @@ class Ask(Body):
     """Items wanted; the placement's size when left out."""
     filters: Filters = Filters()
     context: Context = Context()
+    sort: SortName = "relevance"
+    """What the list is ordered by; all but `relevance` order what is relevant enough to be found."""
+    cursor: Annotated[str, Field(min_length=1, max_length=8_000)] | None = None
+    """`cursor` of the page before, with the same question; left out for the first page. Good for 30 minutes."""
     with_items: bool = False
     """True adds each item's record (title, price, ...)."""
     with_facets: bool = False
@@ -104,6 +109,8 @@ class SearchAsk(Ask):
 
     query: Annotated[str, Field(max_length=500)]
     """What was typed."""
+    with_highlights: bool = False
+    """True marks the words of titles and descriptions that answer the query, in the language of `context`."""
 
 
 class RecommendAsk(Ask):
