@@ -213,6 +213,15 @@ class Scorer(Protocol):
         ...
 
 
+@runtime_checkable
+class QueryReader(Protocol):
+    """A source that reads a query as words, and can say which words of an item it counts as found."""
+
+    def query_stems(self, request: Request) -> frozenset[str]:
+        """Stems of the query's words as items have them, corrected ones included; none without a query."""
+        ...
+
+
 class Statistics(LivePart, Protocol):
     """Knows items and users as numbers, kept up to date, and describes candidates with them.
 
@@ -221,6 +230,14 @@ class Statistics(LivePart, Protocol):
 
     def describe(self, requests: Sequence[Request], candidates: Sequence[Candidates]) -> list[Features]:
         """Features of each request's candidates, in their order; the same names for every request."""
+        ...
+
+    def mean_ratings(self, item_rows: Rows) -> Float32Array:
+        """Mean rating of each item, nan where nobody rated it."""
+        ...
+
+    def popularity(self, item_rows: Rows) -> Float32Array:
+        """How much each item is wanted now, from 0; only the order means something."""
         ...
 
 

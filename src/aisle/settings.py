@@ -193,6 +193,14 @@ class PlacementConfig(Config):
     )
     """Weight of each expected outcome in an item's utility; ``revenue`` and ``margin`` count per unit of the shop's
     currency. Without a trained ranker the fused score is the utility."""
+    group: str | None = Field(default=None, min_length=1)
+    """Name of the attribute whose value variants of one thing share, such as ``parent_id``; a list then shows the first
+    ones of each group and tells how many more were found. None groups nothing."""
+    group_most: int = Field(default=1, ge=1)
+    """Items of one group in a list at most."""
+    is_relaxed_when_empty: bool = True
+    """True widens a query for which nothing is found, step by step, and says in ``relaxed`` what was given up; False
+    leaves the list empty."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0)
     """Raising it trades utility for items unlike those above them in the list (maximal marginal relevance)."""
     explore: ExploreConfig = ExploreConfig()

@@ -32,7 +32,7 @@ from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotRe
 from aisle.flows import collect, compress, train
 from aisle.flows.adapt import ENCODER, MODEL
 from aisle.flows.rank_training import NamedVersion, RankerSpec, load_ranker
-from aisle.flows.stages import RANKER, STATISTICS, UNDERSTANDING, Lineup, Stages
+from aisle.flows.stages import RANKER, STATISTICS, UNDERSTANDING, Lineup, Stages, known_statistics
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.language import RememberingEncoder, open_encoder
@@ -227,7 +227,10 @@ def go_live(
         slates=outbox,
         states=LiveStates(records, parts.catalogue),
         lineup=lineup,
-        rules=Eligibility(parts.catalogue, settings.shop.currency),
+        rules=Eligibility(
+            parts.catalogue, settings.shop.currency, lambda rows: known_statistics(lineup).mean_ratings(rows)
+        ),
+        currency=settings.shop.currency,
         fuse=fuse,
         fallback=FusedScore(),
         policy=ObjectivePolicy(parts.catalogue, lambda: lineup.in_service.item_vectors),

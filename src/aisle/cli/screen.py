@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from aisle.domain import Item, Query, Response
+from aisle.domain import Item, Query, Relaxed, Response
 from aisle.domain.money import shown
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
 from aisle.serving.jobs import PROGRESS_FILE
@@ -130,6 +131,8 @@ def show_response(shop: Shop, response: Response, title: str, as_json: bool) -> 
     out.print(table if response.slate.slots else f"{escape(title)}: nothing found")
     if response.query is not None and (limited := limits_in_words(response.query, shop.settings.shop.currency)):
         out.print(escape(limited), highlight=False)
+    if response.relaxed:
+        out.print(f"[yellow]nothing was found; {escape(_stands_in(response.relaxed))}[/]")
     if response.degraded:
         err.print(f"[yellow]left out: {escape(', '.join(response.degraded))} (see `aisle doctor`)[/]")
 
@@ -142,6 +145,18 @@ def limits_in_words(query: Query, currency: str) -> str:
     ends = [f"from {shown(low, currency)}"] if low is not None else []
     ends += [f"up to {shown(high, currency)}"] if high is not None else []
     return f"searched for {query.effective!r}, {' '.join(ends)}"
+
+
+def _stands_in(relaxed: Relaxed) -> str:
+    match relaxed.step:
+        case "words":
+            return f"shown is what {relaxed.query!r} finds, without {' '.join(relaxed.dropped_words)!r}"
+        case "filters":
+            return f"shown is what is found without these filters: {', '.join(relaxed.dropped_filters)}"
+        case "neighbours":
+            return "shown is what comes nearest in meaning"
+        case "popular":
+            return f"shown is what is popular in {relaxed.category or 'the shop'}"
 
 
 def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]:
@@ -161,6 +176,7 @@ def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]
         ],
         "versions": dict(response.slate.versions),
         "degraded": list(response.degraded),
+        "relaxed": None if response.relaxed is None else asdict(response.relaxed),
     }
 
 

@@ -113,8 +113,13 @@ class ObjectivePolicy:
         return fill_slots(_Diverse(relevance), n, size, placement.explore, slate_id)
 
 
-def plain_slate(request: Request, candidates: Candidates, catalogue: Catalogue, slate_id: str) -> Slate:
-    """The first candidates by their fused score: the list that still comes when a policy does not."""
+def plain_slate(
+    request: Request, candidates: Candidates, catalogue: Catalogue, slate_id: str, policy: str = "plain"
+) -> Slate:
+    """The first candidates by their fused score: the list that still comes when a policy does not.
+
+    Also one whose order was asked for, which ``policy`` then names. No ranker learns from it: it has no features.
+    """
     positions = np.argsort(-candidates.fused, kind="stable")[: request.size]
     return Slate(
         slate_id=slate_id,
@@ -124,7 +129,7 @@ def plain_slate(request: Request, candidates: Candidates, catalogue: Catalogue, 
         user_id=request.user_id,
         query=request.query.text if request.query else None,
         anchor_item_ids=tuple(catalogue.ids(request.anchor_rows)),
-        versions={"policy": "plain"},
+        versions={"policy": policy},
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,10 @@ from numpy.typing import NDArray
 from aisle.domain.checks import several
 from aisle.domain.items import ItemKind
 from aisle.errors import DataError, unknown_name
+
+Sort = Literal["relevance", "price-up", "price-down", "newest", "rating", "popularity"]
+"""What a list is ordered by; all but relevance order what is relevant enough to be found, the best first."""
+SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
 class Intent(StrEnum):
@@ -71,15 +77,18 @@ class Filters:
 
     Prices are inclusive minor units of the shop's currency; an item priced in another currency matches none.
     ``categories`` are paths joined by ``" > "`` and include what lies below them. ``is_in_stock_only`` False also shows
-    items that cannot be bought now.
+    items that cannot be bought now. ``attributes`` asks for any of the values of each name, and all of the names.
+    ``min_rating`` is the least mean of an item's ratings; what nobody rated has none.
     """
 
     kinds: tuple[ItemKind, ...] = ()
     categories: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
     sellers: tuple[str, ...] = ()
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     min_price_minor: int | None = None
     max_price_minor: int | None = None
+    min_rating: float | None = None
     is_in_stock_only: bool = True
     excluded_item_ids: tuple[str, ...] = ()
     has_seen: bool = True
@@ -91,6 +100,8 @@ class Filters:
         for name in ("categories", "brands", "sellers", "excluded_item_ids"):
             object.__setattr__(self, name, several(name, getattr(self, name)))
         object.__setattr__(self, "kinds", tuple(map(_kind, several("kinds", self.kinds))))
+        chosen = {name: several("attributes", self.attributes[name]) for name in sorted(self.attributes)}
+        object.__setattr__(self, "attributes", {name: values for name, values in chosen.items() if values})
         low, high = self.min_price_minor, self.max_price_minor
         if low is not None and high is not None and low > high:
             raise DataError(f"min_price_minor {low} is above max_price_minor {high}", field="min_price_minor")
@@ -158,10 +169,13 @@ class Request:
     filters: Filters = Filters()
     context: Context = Context()
     size: int = 20
+    sort: Sort = "relevance"
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise DataError(f"size is {self.size}; at least 1 item must be asked for", field="size")
+        if self.sort not in SORTS:
+            raise DataError(unknown_name("sort", self.sort, SORTS), field="sort")
 
     @property
     def user_id(self) -> str | None:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle.domain.facets import Facets
 from aisle.domain.features import Features
+from aisle.domain.highlights import Highlight
+from aisle.domain.relaxed import Relaxed
 from aisle.domain.requests import Query
 from aisle.errors import DataError
 
@@ -84,34 +87,15 @@ class Slate:
 
 
 @dataclass(frozen=True, slots=True)
-class Facet:
-    """One value that a list could be narrowed to, and how many of the items found have it."""
-
-    value: str
-    n_items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Facets:
-    """How the items found spread, each facet under every filter but its own: most frequent values first.
-
-    Prices in minor units of the shop's currency, None when no item found has one.
-    """
-
-    categories: tuple[Facet, ...] = ()
-    brands: tuple[Facet, ...] = ()
-    lowest_price_minor: int | None = None
-    highest_price_minor: int | None = None
-    n_in_stock: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Response:
     """An answer: the slate and the names of parts that failed, were late or were skipped.
 
     ``n_found`` counts the candidates the list was chosen from, ``timings_ms`` the milliseconds of each stage and source
-    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``,
-    ``query`` what was understood of a query.
+    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``, ``highlights``
+    (by item) with ``Ask.with_highlights``. ``cursor`` asks for the next page, None on the last. ``relaxed`` says what
+    was given up because nothing was found; None otherwise. ``n_more_variants`` has, by item that is in a group, how
+    many further ones of the group were found; None where the placement groups nothing. ``query`` is what was
+    understood of a query.
     """
 
     slate: Slate
@@ -120,6 +104,10 @@ class Response:
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     facets: Facets | None = None
     query: Query | None = None
+    cursor: str | None = None
+    relaxed: Relaxed | None = None
+    highlights: Mapping[str, Highlight] | None = None
+    n_more_variants: Mapping[str, int] | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from aisle.contracts import (
 )
 from aisle.decision import ItemVectors
 from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Query, Request, Slate, UserState
-from aisle.errors import ConfigError, unknown_name
+from aisle.errors import ConfigError, NotReadyError, unknown_name
 from aisle.flows.degraded import Complaints
 from aisle.flows.workers import Workers
 from aisle.settings import FusionConfig, PlacementConfig
@@ -207,6 +207,14 @@ class Lineup:
         self.failures = _without(name, self.failures)
 
 
+def known_statistics(lineup: Lineup) -> Statistics:
+    """The statistics in service; raises ``NotReadyError`` while there are none."""
+    statistics = lineup.in_service.statistics
+    if statistics is None:
+        raise NotReadyError("ratings and popularity are not counted yet", command="aisle train")
+    return statistics
+
+
 def _without(name: str, mapping: Mapping[str, Value]) -> dict[str, Value]:
     return {key: value for key, value in mapping.items() if key != name}
 
@@ -226,6 +234,8 @@ class Stages:
     """Ranks by the fused score where no ranker was trained, or where it fails."""
     policy: Policy
     placements: Mapping[str, PlacementConfig]
+    currency: str
+    """The shop's, in which prices are counted."""
     clock: Clock
     new_slate_id: Callable[[], str]
     meter: Meter

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, UserState
+from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, Sort, UserState
+from aisle.domain.attributes import NO_PAIR
 from aisle.domain.catalogue import Names, require_rows
 from aisle.domain.requests import NO_ROWS
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.stages import UNDERSTANDING, Stages
+from aisle.flows.stages import UNDERSTANDING, Stages, known_statistics
 from aisle.settings import PlacementConfig
 
 STATE_BY, READ_BY = 0.2, 0.3
@@ -82,6 +83,8 @@ def _request(
 ) -> Request:
     filters = limits(priced(ask.filters, query), config)
     check_names(filters, stages.catalogue)
+    if filters.min_rating is not None or ask.sort in COUNTED:
+        known_statistics(stages.lineup)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
     named = NO_VALUE if query is None else stages.catalogue.typed_row(query.text)
@@ -102,6 +105,7 @@ def _request(
         filters=filters,
         context=ask.context,
         size=size_of(ask, config),
+        sort=ask.sort,
     )
 
 
@@ -133,20 +137,33 @@ def limits(asked: Filters, config: PlacementConfig) -> Filters:
 
 
 def check_names(filters: Filters, catalogue: Catalogue) -> None:
-    """Raises ``DataError`` for a category, brand or seller that no item has, naming the closest that one has."""
+    """Raises ``DataError`` for a category, brand, seller or attribute that no item has, naming the closest."""
     _check("category", "categories", filters.categories, catalogue.categories)
     _check("brand", "brands", filters.brands, catalogue.brands)
     _check("seller", "sellers", filters.sellers, catalogue.sellers)
+    attributes = catalogue.attributes
+    for name, values in filters.attributes.items():
+        if not attributes.has(name):
+            raise _unknown("attribute", name, "attributes", attributes.names)
+        for value in values:
+            if attributes.find(name, value) == NO_PAIR:
+                raise _unknown(f"value of {name!r}", value, "attributes", attributes.values(name))
 
 
 def _check(what: str, field: str, wanted: Iterable[str], names: Names) -> None:
     for name in wanted:
         if names.find(name) == NO_VALUE:
-            hint = _closest(name, names.values)
-            meant = f" Did you mean {hint!r}?" if hint else ""
-            raise DataError(f"no item has the {what} {name!r}.{meant}", field=field)
+            raise _unknown(what, name, field, names.values)
 
 
+def _unknown(what: str, name: str, field: str, known: Sequence[str]) -> DataError:
+    hint = _closest(name, known)
+    meant = f" Did you mean {hint!r}?" if hint else ""
+    return DataError(f"no item has the {what} {name!r}.{meant}", field=field)
+
+
+COUNTED: tuple[Sort, ...] = ("rating", "popularity")
+"""Orders that need statistics."""
 MOST_COMPARED = 500
 """Names an unknown one is compared with; each costs some 30 microseconds, and anybody may ask for made-up names."""
 

@@ -157,6 +157,12 @@ class Lexical:
             scores.append(answer)
         return scores
 
+    def query_stems(self, request: Request) -> frozenset[str]:
+        """Stems that the query's words stand for, corrected, split and joined ones included."""
+        query = self._read(request)
+        groups = () if query is None else query.all_groups
+        return frozenset(alternative.word for group in groups for alternative in group)
+
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Index new items and index changed ones anew; events do not matter here."""
         del events
