@@ -1,6 +1,6 @@
 """Where words of a query stand in a text: by their stems, as the index finds them, in characters of the text itself.
 
-Enters: a text and stems. Leaves: ranges of characters. Knows nothing of items.
+Enters: a text, and stems that a source read in a query. Leaves: ranges of characters. Knows nothing of items.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
+from aisle.domain import Request
 from aisle.language.chinese import CHINESE, is_chinese
 from aisle.retrieval.analysis import stems, words
 
@@ -20,6 +22,15 @@ SNIPPET_CHARACTERS = 160
 _NOWHERE = -2
 _LEAD = 40
 """Characters of a snippet before the first word found, at most."""
+
+
+@runtime_checkable
+class QueryReader(Protocol):
+    """A source that reads a query as words, and can say which words of an item it counts as found."""
+
+    def query_stems(self, request: Request) -> frozenset[str]:
+        """Stems of the query's words as items have them, corrected ones included; none without a query."""
+        ...
 
 
 def marks(text: str, wanted: frozenset[str]) -> Ranges:
