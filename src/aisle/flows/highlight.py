@@ -11,7 +11,7 @@ from aisle.domain import Highlight, Item, ItemText, Marked, Request
 from aisle.flows.stages import InService, Stages
 from aisle.retrieval.marking import QueryReader, marks, snippet
 
-READ_CHARACTERS = 5_000
+READ_CHARACTERS = 2_000
 """Of each description."""
 
 

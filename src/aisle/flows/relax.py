@@ -60,7 +60,8 @@ class Relaxing:
         self, requests: Sequence[Request], found: Sequence[Candidates], pages: Sequence[Page | None]
     ) -> tuple[list[Candidates], list[Relaxed | None]]:
         """``found``, with other candidates where there were none, and how they came about; further pages stay."""
-        candidates, told = list(found), [None] * len(found)
+        candidates = list(found)
+        told: list[Relaxed | None] = [None] * len(found)
         for place, (request, of, page) in enumerate(zip(requests, found, pages, strict=True)):
             if len(of) or page is not None or not self._config.is_relaxed_when_empty:
                 continue
@@ -166,9 +167,9 @@ def fewer_words(request: Request) -> Iterator[Step]:
     """The query without each of its words; of one with more than ``MOST_WORDS``, without either half."""
     text = request.query.effective if request.query else ""
     starts = word_starts(text)
-    pieces = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-    if len(pieces) < 2:
+    if len(starts) < 2:
         return
+    pieces = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
     half = len(pieces) // 2
     dropped = (
         [range(place, place + 1) for place in range(len(pieces))]

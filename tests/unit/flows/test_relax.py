@@ -13,7 +13,7 @@ from aisle.flows.relax import fewer_words
     [
         ("kettle", []),
         ("copper tea kettle", ["tea kettle", "copper kettle", "copper tea"]),
-        ("红色烧水壶", ["烧水壶", "红色"]),
+        ("红色烧水壶", ["烧水壶", "红色水壶", "红色烧"]),
         ("one two three four five six", ["one two three", "four five six"]),
         ("", []),
     ],
