@@ -69,7 +69,7 @@ def _found(folded: str, wanted: frozenset[str]) -> Iterator[tuple[int, int]]:
     for piece in _PIECE.finditer(folded):
         word = piece.group()
         if is_chinese(word[0]):
-            for one in wanted.intersection(words(word)):
+            for one in wanted & _chinese_words(word):
                 yield from ((piece.start() + m.start(), piece.start() + m.end()) for m in re.finditer(one, word))
             continue
         is_after_number = 0 <= piece.start() - number_ended <= 1
@@ -84,6 +84,12 @@ def _stems_of(word: str, is_after_number: bool) -> tuple[str, ...]:
     if not is_after_number and word.isascii() and word.isalpha():
         return tuple(stems([word]))
     return tuple(stems(words(f"1 {word}")[1:] if is_after_number else words(word)))
+
+
+@lru_cache(maxsize=20_000)
+def _chinese_words(run: str) -> frozenset[str]:
+    """Words of a run of Chinese, of which titles of a shop repeat many."""
+    return frozenset(words(run))
 
 
 def _folded(text: str) -> tuple[str, range | list[int]]:
