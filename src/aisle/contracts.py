@@ -213,15 +213,6 @@ class Scorer(Protocol):
         ...
 
 
-@runtime_checkable
-class QueryReader(Protocol):
-    """A source that reads a query as words, and can say which words of an item it counts as found."""
-
-    def query_stems(self, request: Request) -> frozenset[str]:
-        """Stems of the query's words as items have them, corrected ones included; none without a query."""
-        ...
-
-
 class Statistics(LivePart, Protocol):
     """Knows items and users as numbers, kept up to date, and describes candidates with them.
 

@@ -25,13 +25,16 @@ class ItemAttributes:
     """Numbered pairs of name and value, and which of them each row has.
 
     Reading is lock-free: spans and pairs are replaced together, and pairs are written before the span that names them.
-    One writer at a time. Memory: 4 bytes a pair of an item and 8 an item, and each distinct pair's text once.
+    One writer at a time. Memory: 4 bytes a pair of an item and 8 an item, and each distinct pair once.
     """
 
     def __init__(self) -> None:
         self._codes: dict[str, dict[str, int]] = {}
         """Codes of pairs by name, then value."""
         self._pairs: list[tuple[str, str]] = []
+        self._number_of: dict[str, int] = {}
+        self._names = np.zeros(16, dtype=np.int32)
+        """(n_pairs,) the number of each pair's name."""
         self._held = np.zeros(16, dtype=np.int64), np.zeros(16, dtype=np.int32)
         """(n_rows,) where each row's pairs begin (upper bits) and how many they are, and the pairs of all rows."""
         self._n_used = 0
@@ -78,7 +81,7 @@ class ItemAttributes:
     def first_of(self, name: str, rows: NDArray[np.integer]) -> NDArray[np.int64]:
         """The code of the first pair called ``name`` that each of ``rows`` has, or ``NO_PAIR``. (len(rows),) int64."""
         owners, pairs = self.of_rows(rows)
-        is_named = np.isin(pairs, list(self._codes.get(name, {}).values()))
+        is_named = self._names[pairs] == self._number_of.get(name, -1)
         found = np.full(len(rows), NO_PAIR, dtype=np.int64)
         found[owners[is_named][::-1]] = pairs[is_named][::-1]  # the first one is written last
         return found
@@ -108,6 +111,9 @@ class ItemAttributes:
         of_name = self._codes.get(name, {})
         code = of_name.setdefault(value, len(self._pairs))
         if code == len(self._pairs):
+            if code == len(self._names):
+                self._names = np.concatenate([self._names, np.zeros_like(self._names)])
+            self._names[code] = self._number_of.setdefault(name, len(self._number_of))
             self._pairs.append((name, value))
         self._codes.setdefault(name, of_name)
         return code

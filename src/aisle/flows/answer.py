@@ -18,7 +18,7 @@ from aisle.flows.degraded import Degraded
 from aisle.flows.facets import Widened, count_facets, widened
 from aisle.flows.paging import Page, read_cursor
 from aisle.flows.propose import propose
-from aisle.flows.relax import Relaxing
+from aisle.flows.relax import Relaxing, count_over
 from aisle.flows.respond import Shown, respond
 from aisle.flows.stages import RANKER, STATISTICS, InService, Predict, Stages
 from aisle.flows.understand import understand
@@ -68,7 +68,8 @@ def answer(
     proposed = propose(asked, wide, stages.catalogue, in_service, stages.fuse, degraded, watch)
     relaxing = Relaxing(wide, stages, in_service, degraded, watch)
     candidates, relaxed = relaxing.relax_empty(requests, proposed[: len(requests)], pages)
-    facets = facets_of(wants_facets, candidates, wider, proposed[len(requests) :], stages, degraded, watch)
+    counted = count_over(proposed, candidates, relaxed)
+    facets = facets_of(wants_facets, counted, wider, proposed[len(requests) :], stages, degraded, watch)
     arranged = arrange(requests, candidates, pages, config, stages, degraded)
     shortlists = [
         one.candidates.best(max(config.n_ranked, request.size) if one.policy is None else request.size)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aisle.contracts import QueryReader
 from aisle.domain import Highlight, Item, ItemText, Marked, Request
 from aisle.flows.stages import InService, Stages
-from aisle.retrieval.marking import marks, snippet
+from aisle.retrieval.marking import QueryReader, marks, snippet
 
-READ_CHARACTERS = 5_000
+READ_CHARACTERS = 2_000
 """Of each description."""
 
 

@@ -60,7 +60,8 @@ class Relaxing:
         self, requests: Sequence[Request], found: Sequence[Candidates], pages: Sequence[Page | None]
     ) -> tuple[list[Candidates], list[Relaxed | None]]:
         """``found``, with other candidates where there were none, and how they came about; further pages stay."""
-        candidates, told = list(found), [None] * len(found)
+        candidates = list(found)
+        told: list[Relaxed | None] = [None] * len(found)
         for place, (request, of, page) in enumerate(zip(requests, found, pages, strict=True)):
             if len(of) or page is not None or not self._config.is_relaxed_when_empty:
                 continue
@@ -76,7 +77,7 @@ class Relaxing:
         """What the first step that finds anything finds; None without a query, and where there is nothing to show."""
         if request.query is None or not request.query.effective:
             return None
-        for steps in (_fewer_words(request), self._fewer_filters(request)):
+        for steps in (fewer_words(request), self._fewer_filters(request)):
             found = self._first(list(steps))
             if found is not None:
                 return found
@@ -149,12 +150,26 @@ class Relaxing:
         return propose(requests, config, stages.catalogue, self._in_service, stages.fuse, self._degraded, self._watch)
 
 
-def _fewer_words(request: Request) -> Iterator[Step]:
+def count_over(
+    found: Sequence[Candidates], shown: Sequence[Candidates], relaxed: Sequence[Relaxed | None]
+) -> list[Candidates]:
+    """What facets are counted over: what is shown, but where filters were given up what was found within them.
+
+    Counts then say what another choice would find, and the chosen values stay the ones that found nothing.
+    """
+    return [
+        strict if how is not None and how.step == "filters" else of
+        for strict, of, how in zip(found[: len(shown)], shown, relaxed, strict=True)
+    ]
+
+
+def fewer_words(request: Request) -> Iterator[Step]:
+    """The query without each of its words; of one with more than ``MOST_WORDS``, without either half."""
     text = request.query.effective if request.query else ""
     starts = word_starts(text)
-    pieces = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-    if len(pieces) < 2:
+    if len(starts) < 2:
         return
+    pieces = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
     half = len(pieces) // 2
     dropped = (
         [range(place, place + 1) for place in range(len(pieces))]

@@ -1,6 +1,6 @@
 """Where words of a query stand in a text: by their stems, as the index finds them, in characters of the text itself.
 
-Enters: a text and stems. Leaves: ranges of characters. Knows nothing of items.
+Enters: a text, and stems that a source read in a query. Leaves: ranges of characters. Knows nothing of items.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
+from aisle.domain import Request
 from aisle.language.analysis import stems, words
 from aisle.language.chinese import CHINESE, is_chinese
 
@@ -20,6 +22,15 @@ SNIPPET_CHARACTERS = 160
 _NOWHERE = -2
 _LEAD = 40
 """Characters of a snippet before the first word found, at most."""
+
+
+@runtime_checkable
+class QueryReader(Protocol):
+    """A source that reads a query as words, and can say which words of an item it counts as found."""
+
+    def query_stems(self, request: Request) -> frozenset[str]:
+        """Stems of the query's words as items have them, corrected ones included; none without a query."""
+        ...
 
 
 def marks(text: str, wanted: frozenset[str]) -> Ranges:
@@ -58,7 +69,7 @@ def _found(folded: str, wanted: frozenset[str]) -> Iterator[tuple[int, int]]:
     for piece in _PIECE.finditer(folded):
         word = piece.group()
         if is_chinese(word[0]):
-            for one in wanted.intersection(words(word)):
+            for one in wanted & _chinese_words(word):
                 yield from ((piece.start() + m.start(), piece.start() + m.end()) for m in re.finditer(one, word))
             continue
         is_after_number = 0 <= piece.start() - number_ended <= 1
@@ -73,6 +84,12 @@ def _stems_of(word: str, is_after_number: bool) -> tuple[str, ...]:
     if not is_after_number and word.isascii() and word.isalpha():
         return tuple(stems([word]))
     return tuple(stems(words(f"1 {word}")[1:] if is_after_number else words(word)))
+
+
+@lru_cache(maxsize=20_000)
+def _chinese_words(run: str) -> frozenset[str]:
+    """Words of a run of Chinese, of which titles of a shop repeat many."""
+    return frozenset(words(run))
 
 
 def _folded(text: str) -> tuple[str, range | list[int]]:
