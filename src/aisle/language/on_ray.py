@@ -6,19 +6,21 @@ texts are encoded here, as starting processes takes longer. What becomes of the 
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle import errors
 from aisle.contracts import Encoder, Float32Array, Progress, Rows, silent
 from aisle.errors import AisleError, ConfigError, ContractError, CorruptError, UnavailableError
 from aisle.settings import RayEncodingConfig
-from aisle.training.cluster import chain_of, connected, first_line, ray_modules
+from aisle.training.cluster import connected, first_line, ray_modules
 
 _SETTING = "encoder.ray"
 _STANDSTILL_SECONDS = 1800.0
@@ -72,7 +74,7 @@ class RayEncoder:
             progress("encode", done, len(texts))
         return vectors
 
-    def in_parts(self, texts: Sequence[str], *, progress: Progress = silent) -> Iterator[tuple[Rows, Float32Array]]:
+    def in_parts(self, texts: Sequence[str], *, progress: Progress = silent) -> Generator[tuple[Rows, Float32Array]]:
         """Rows (k,) of ``texts`` and their vectors (k, dimension), as they come, every row once; raises as ``encode``.
 
         ``progress`` hears of the start.
@@ -94,16 +96,24 @@ class RayEncoder:
             with closing(self._streamed(data, clean(texts))) as parts:
                 yield from parts
 
-    def _streamed(self, data: Any, texts: Sequence[str]) -> Iterator[tuple[Rows, Float32Array]]:
+    def _streamed(self, data: Any, texts: Sequence[str]) -> Generator[tuple[Rows, Float32Array]]:
         n_done = 0
         try:
             for batch in self._pipeline(data, texts).iter_batches(batch_size=None, batch_format="numpy"):
+                for said in batch["said"].tolist():
+                    if said:
+                        kind, message = json.loads(said)
+                        raise getattr(errors, kind)(message)
                 n_done += len(batch["row"])
                 yield batch["row"], np.asarray(batch["vector"], dtype=np.float32)
         except AisleError:
             raise
-        except Exception as error:  # Ray wraps whatever a process raised in its own errors
-            raise _failure(error, n_done, len(texts)) from error
+        except Exception as error:  # Ray raises whatever its parts raise
+            raise UnavailableError(
+                f"encoding on Ray ended after {n_done} of {len(texts)} texts: {first_line(error)}; a process that dies "
+                "again and again mostly lacks memory: lower encoder.ray.processes or encoder.batch_size, then run the "
+                "same again"
+            ) from error
         if n_done != len(texts):
             raise CorruptError(f"Ray gave vectors of {n_done} texts, of {len(texts)} that it was given; run it again")
 
@@ -124,7 +134,7 @@ class RayEncoder:
             warnings.simplefilter("ignore", DeprecationWarning)
             return data.from_arrow(tables).map_batches(
                 EncodingProcess,
-                fn_constructor_args=(self._opened, self.fingerprint),
+                fn_constructor_args=(self._opened, self.fingerprint, self.dimension),
                 batch_size=config.batch_size,
                 compute=data.ActorPoolStrategy(size=config.processes),
                 num_cpus=config.cpus,
@@ -141,7 +151,6 @@ def _set(context: Any, config: RayEncodingConfig) -> Iterator[None]:
         "enable_progress_bars": False,
         "print_on_execution_start": False,
         "max_errored_blocks": 0,  # a batch that fails is not left out
-        "actor_task_retry_on_errors": False,  # what the encoder raises once it raises again
         "max_consecutive_actor_init_deaths": config.retries,  # as loading a model may be killed
         "execution_no_progress_timeout_s": _STANDSTILL_SECONDS,
     }
@@ -156,29 +165,44 @@ def _set(context: Any, config: RayEncodingConfig) -> Iterator[None]:
 
 
 class EncodingProcess:
-    """What runs in each process: the model, loaded once."""
+    """What runs in each process: the model, loaded once.
 
-    def __init__(self, opened: Callable[[], Encoder], fingerprint: str) -> None:
+    What goes wrong is sent as a row's words, as Ray keeps only the text of an error, among pages of its own.
+    """
+
+    def __init__(self, opened: Callable[[], Encoder], fingerprint: str, dimension: int) -> None:
         """Open the encoder; that it cannot be is told with the first texts, as Ray starts what fails here again."""
-        self._refused: AisleError | None = None
+        self._dimension = dimension
+        self._refused = ""
         try:
             self._encoder = opened()
             found = self._encoder.fingerprint
-        except AisleError as error:
-            self._refused = error
+        except Exception as error:  # whatever a plug-in raises; told with the texts
+            self._refused = _told(error)
             return
         if found != fingerprint:  # its vectors would lie beside others' without meaning
-            self._refused = ConfigError(
+            message = (
                 f"a machine of the cluster has encoder {found}, this one {fingerprint}; give all the same model and "
-                "version of aisle",
-                setting="encoder.model",
+                "version of aisle"
             )
+            self._refused = _told(ConfigError(message))
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Rows and texts (k,) to rows and vectors (k, dimension)."""
-        if self._refused is not None:
-            raise self._refused
-        return {"row": batch["row"], "vector": self._encoder.encode(batch["text"].tolist())}
+        """Rows and texts (k,) to rows and vectors (k, dimension), and what went wrong (k,), "" where nothing did."""
+        n_texts, said = len(batch["row"]), self._refused
+        vectors = np.zeros((n_texts, self._dimension), dtype=np.float32)
+        if not said:
+            try:
+                vectors = self._encoder.encode(batch["text"].tolist())
+            except Exception as error:  # as above
+                said = _told(error)
+        return {"row": batch["row"], "vector": vectors, "said": np.array([said] * n_texts)}
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, AisleError):
+        return json.dumps([type(error).__name__, str(error)])
+    return json.dumps([ContractError.__name__, f"the encoder failed on Ray: {type(error).__name__}: {error}"])
 
 
 def _require_room(ray: Any, config: RayEncodingConfig) -> None:
@@ -191,20 +215,3 @@ def _require_room(ray: Any, config: RayEncodingConfig) -> None:
             f"encoder.ray.gpus ask for each process; there are machines of {largest or 'none'}",
             setting=_SETTING,
         )
-
-
-def _failure(error: Exception, n_done: int, n_texts: int) -> AisleError:
-    """What a process said, or that it ended."""
-    within = list(chain_of(error))
-    said = next((one for one in within if isinstance(one, AisleError)), None)
-    if said is not None:
-        return said
-    stood = f"after {n_done} of {n_texts} texts"
-    (exceptions,) = ray_modules("ray.exceptions", wanted_by="[encoder.ray]", setting=_SETTING)
-    raised = next((one for one in within if isinstance(one, exceptions.RayTaskError)), None)
-    if raised is not None:
-        return ContractError(f"the encoder failed on Ray {stood}: {str(raised).strip().splitlines()[-1]}")
-    return UnavailableError(
-        f"encoding on Ray ended {stood}: {first_line(error)}; a process that dies again and again mostly lacks memory: "
-        "lower encoder.ray.processes or encoder.batch_size, then run the same again"
-    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 
 import numpy as np
 
@@ -49,12 +50,13 @@ class RememberingEncoder:
         # Longest texts last, so that each step holds texts of like length and little goes into padding.
         missing.sort(key=lambda key: len(text_of[key]))
         done = 0
-        for rows, fresh in self._in_parts([text_of[key] for key in missing], progress):
-            keys = [missing[row] for row in rows.tolist()]
-            self._store.append(self.fingerprint, keys, fresh)
-            vector_of.update(zip(keys, fresh, strict=True))
-            done += len(keys)
-            progress("encode", done, len(missing))
+        with closing(self._in_parts([text_of[key] for key in missing], progress)) as parts:
+            for rows, fresh in parts:
+                keys = [missing[row] for row in rows.tolist()]
+                self._store.append(self.fingerprint, keys, fresh)
+                vector_of.update(zip(keys, fresh, strict=True))
+                done += len(keys)
+                progress("encode", done, len(missing))
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for row, key in enumerate(hashes):
             vector = vector_of[key]
@@ -66,7 +68,7 @@ class RememberingEncoder:
             vectors[row] = vector
         return vectors
 
-    def _in_parts(self, texts: list[str], progress: Progress) -> Iterator[tuple[Rows, Float32Array]]:
+    def _in_parts(self, texts: list[str], progress: Progress) -> Generator[tuple[Rows, Float32Array]]:
         """Rows of ``texts`` and their vectors, as they come, so that they are kept before all are there."""
         if isinstance(self._encoder, RayEncoder):
             yield from self._encoder.in_parts(texts, progress=progress)

@@ -90,7 +90,7 @@ def connected(ray: ModuleType | Any, address: str | None, *, n_cpus: int, settin
 @contextmanager
 def _closed_to_others() -> Iterator[None]:
     """Within, a cluster that is started listens on this machine alone."""
-    constants = importlib.import_module("ray._private.ray_constants")  # read when Ray was imported, maybe long ago
+    constants: Any = importlib.import_module("ray._private.ray_constants")  # read when Ray was imported, maybe long ago
     before = os.environ.get(_LOOPBACK), constants.ENABLE_RAY_CLUSTER
     os.environ[_LOOPBACK], constants.ENABLE_RAY_CLUSTER = "0", False
     try:
@@ -116,18 +116,6 @@ def _require_answer(address: str, setting: str) -> None:
             f"no Ray answers at {address} ({error}); is the cluster's head running there (`ray start --head`), and "
             f"may this machine reach it? See {setting}"
         ) from error
-
-
-def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """An error of Ray and all that it was made of, outermost first."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [getattr(one, "cause", None), one.__cause__, one.__context__]
 
 
 def first_line(error: BaseException) -> str:

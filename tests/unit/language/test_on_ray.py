@@ -84,19 +84,18 @@ def test_what_kills_every_process_ends_the_run_and_the_rest_is_kept(cluster, tmp
     ("kind", "error", "said"),
     [
         (Refusing, DataError, "a text that cannot be read"),
-        (Breaking, ContractError, r"the encoder failed on Ray after \d+ of 49 texts: .*shapes do not match"),
+        (Breaking, ContractError, "the encoder failed on Ray: RuntimeError: shapes do not match"),
         (Unlike, ConfigError, "has encoder another model, this one hashed-words-1:64; give all the same model"),
     ],
 )
 def test_what_a_process_says_is_told_and_not_tried_again(
     cluster, tmp_path, kind: type[HashedWords], error: type[AisleError], said: str
 ) -> None:
-    with pytest.raises(error, match=said) as told:
+    with pytest.raises(error, match=said):
         spread(kind, tmp_path / "notes", ONE).encode(with_fatal(20))
 
     assert noted(tmp_path / "notes")["fatal"] <= 1
     assert noted(tmp_path / "notes")["opened"] == 1
-    assert getattr(told.value, "field", "title") == "title"
 
 
 def test_a_process_that_no_machine_can_hold_is_refused(cluster, tmp_path) -> None:
