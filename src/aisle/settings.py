@@ -82,6 +82,27 @@ class ShopConfig(Config):
         return currency
 
 
+class RayEncodingConfig(Config):
+    """Many texts are encoded by processes of a Ray cluster, each with the model loaded once (``aisle[ray]``)."""
+
+    address: str | None = None
+    """``HOST:PORT`` of the head of a cluster that this machine is part of, ``auto`` for the one that runs here; None is
+    the one that RAY_ADDRESS names, else one of this machine alone that ends with the run."""
+    processes: int = Field(default=2, ge=1)
+    """Processes at most, on all machines together. Raising it to what the cluster holds is as many times faster."""
+    cpus: int = Field(default=1, ge=1)
+    """Cores a process has for itself, which takes the place of ``n_threads``."""
+    gpus: float = Field(default=0.0, ge=0.0)
+    """GPUs a process has for itself; 0.5 puts two on one. For ``transformers``."""
+    batch_size: int = Field(default=1024, ge=1)
+    """Texts that a process is given at once. Raising it sends less often, and loses more where a process dies."""
+    least_texts: int = Field(default=5_000, ge=0)
+    """Fewer texts than this are encoded here, as starting the processes takes longer."""
+    retries: int = Field(default=2, ge=0)
+    """How often a process that died is started again, and its texts with it. What the encoder refuses is not tried
+    again."""
+
+
 class EncoderConfig(Config):
     """Which language model turns text into vectors."""
 
@@ -102,6 +123,8 @@ class EncoderConfig(Config):
     """Texts a batch; raising it costs memory and, past about 64 on a CPU, gains nothing."""
     n_threads: int = Field(default=0, ge=0)
     """Cores one encoding uses, 0 all of them; lower it where many requests run at once (onnx and transformers)."""
+    ray: RayEncodingConfig | None = None
+    """Where many texts are encoded, such as those of all items, see ``[encoder.ray]``; None is here."""
 
 
 class ChatConfig(Config):

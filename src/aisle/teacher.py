@@ -82,28 +82,35 @@ class Teacher:
             self.progress,
         )
 
-    def tune_adapt(self, varied: Sequence[str], n_trials: int) -> Tuned:
+    def tune_adapt(self, varied: Sequence[str], n_trials: int, on_ray: int = 0) -> Tuned:
         """Search for settings of ``[adapt]``; see ``flows.tune``."""
         snapshot, texts = self._material()
         where = self.folder.root / "tuning" / "adapt"
         own = self.settings.adapt, self.settings.encoder
         wanted = AdaptConfig.parse(self.settings.adapt, "adapt").views.rewritten_chance > 0.0
         given = self.records, texts, varied, n_trials, where, self._rewriter(snapshot, wanted=wanted), self.progress
-        return tune.tune_adapt(*own, snapshot, *given)
+        return tune.tune_adapt(*own, snapshot, *given, on_ray)
 
     def tune_finetune(
-        self, tables: Sequence[LabelledTexts], tasks: Sequence[TaskConfig], varied: Sequence[str], n_trials: int
+        self,
+        tables: Sequence[LabelledTexts],
+        tasks: Sequence[TaskConfig],
+        varied: Sequence[str],
+        n_trials: int,
+        on_ray: int = 0,
     ) -> Tuned:
         """Search for settings of ``[finetune]``; see ``flows.tune``."""
         named = "-".join(task.name for task in tasks)
         where = self.folder.root / "tuning" / f"finetune-{named}"
         model = self.settings.encoder.model
-        return tune.tune_finetune(self.settings.finetune, model, tables, tasks, varied, n_trials, where, self.progress)
+        given = model, tables, tasks, varied, n_trials, where, self.progress
+        return tune.tune_finetune(self.settings.finetune, *given, on_ray)
 
-    def tune_pretrain(self, more: Sequence[str], varied: Sequence[str], n_trials: int) -> Tuned:
+    def tune_pretrain(self, more: Sequence[str], varied: Sequence[str], n_trials: int, on_ray: int = 0) -> Tuned:
         """Search for settings of ``[pretrain]``, by ``texts`` and ``more``; see ``flows.tune``."""
         where = self.folder.root / "tuning" / "pretrain"
-        return tune.tune_pretrain(self.settings.pretrain, self.texts, more, varied, n_trials, where, self.progress)
+        given = self.texts, more, varied, n_trials, where, self.progress
+        return tune.tune_pretrain(self.settings.pretrain, *given, on_ray)
 
     def finetune(
         self,

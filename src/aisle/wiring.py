@@ -35,7 +35,7 @@ from aisle.flows.rank_training import NamedVersion, RankerSpec, load_ranker
 from aisle.flows.stages import RANKER, STATISTICS, UNDERSTANDING, Lineup, Stages, known_statistics
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
-from aisle.language import RememberingEncoder, open_encoder
+from aisle.language import RememberingEncoder, for_many, open_encoder
 from aisle.language.retrieval_check import NEAR_ENOUGH
 from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
 from aisle.retrieval.fusion import fuse
@@ -143,7 +143,7 @@ def load_parts(
     return Parts(
         catalogue=catalogue,
         clock=clock,
-        encoder=RememberingEncoder(encoder, embeddings),
+        encoder=RememberingEncoder(for_many(encoder, config), embeddings),
         query_encoder=query_encoder,
         encoder_version=encoding.version,
         near_enough=encoding.near_enough,

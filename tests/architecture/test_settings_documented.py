@@ -28,6 +28,7 @@ PAGES = ("settings.md", "settings.zh-CN.md")
 TABLES: dict[str, type[Config]] = {
     "shop": settings.ShopConfig,
     "encoder": settings.EncoderConfig,
+    "encoder.ray": settings.RayEncodingConfig,
     "chat": settings.ChatConfig,
     "placement.NAME": settings.PlacementConfig,
     "placement.NAME.fusion": settings.FusionConfig,

@@ -15,10 +15,10 @@ from typing import Any
 
 import polars as pl
 
-from aisle.contracts import Progress, RecordStore
+from aisle.contracts import Progress, RecordStore, silent
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
-from aisle.flows.rewriting import ShopRewriter
+from aisle.flows.rewriting import OtherWays, ShopRewriter
 from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
@@ -27,7 +27,7 @@ from aisle.language.model_folder import open_model_folder
 from aisle.language.pretrain_config import PretrainConfig
 from aisle.settings import EncoderConfig
 from aisle.storage.durable import move
-from aisle.training.tuning import Tuned, parse_space, tune
+from aisle.training.tuning import OnRay, Trained, Tuned, parse_space, tune
 
 _ASKED = (
     "masking",
@@ -55,6 +55,7 @@ def tune_adapt(
     folder: Path,
     rewriter: ShopRewriter,
     progress: Progress,
+    on_ray: int = 0,
 ) -> Tuned:
     """Try settings of ``[adapt]`` on the shop's own pairs.
 
@@ -69,6 +70,7 @@ def tune_adapt(
         folder: for the trials.
         rewriter: for other ways to write texts, where a trial asks for them.
         progress: hears of each part.
+        on_ray: trials at a time on a Ray cluster; 0 makes them here, one after another.
 
     Raises:
         ConfigError: a range or a setting is wrong.
@@ -82,29 +84,42 @@ def tune_adapt(
     learned, held_out = pairs.parted(fixed.validation_share)
     readable = pairs.readable(fixed.validation_share)
 
-    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
-        from aisle.language.adapting import adapt as adapt_model  # brings torch
-        from aisle.language.adapting import require_possible
+    if on_ray and (fixed.views.rewritten_chance or "views.rewritten_chance" in space):
+        raise ConfigError(
+            "adapt.views.rewritten_chance asks the chat model, which processes of a cluster cannot; search without "
+            "--on-ray, or with rewritten_chance = 0",
+            setting="adapt.views.rewritten_chance",
+        )
 
-        config = AdaptConfig.parse(over(settings, trial), "adapt")
-        require_possible(learned, held_out, config)
-        rewritten = rewriter.begun_with(work, config, learned, pairs.texts)
-        target = work / "model"
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        return adapt_model(
-            model,
-            learned,
-            held_out,
-            readable,
-            config,
-            work=work,
-            target=target,
-            rewritten=rewritten.ways,
-            progress=progress,
-        ).after.means()
+    def training(heard: Progress, asked: ShopRewriter | None) -> Trained:
+        def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+            from aisle.language.adapting import adapt as adapt_model  # brings torch
+            from aisle.language.adapting import require_possible
 
-    return tune(trained, space, own, metric=METRIC, n_trials=n_trials, progress=progress)
+            config = AdaptConfig.parse(over(settings, trial), "adapt")
+            require_possible(learned, held_out, config)
+            rewritten = asked.begun_with(work, config, learned, pairs.texts) if asked else OtherWays()
+            target = work / "model"
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+            return adapt_model(
+                model,
+                learned,
+                held_out,
+                readable,
+                config,
+                work=work,
+                target=target,
+                rewritten=rewritten.ways,
+                progress=heard,
+            ).after.means()
+
+        return trained
+
+    there = OnRay(on_ray, training(silent, None)) if on_ray else None
+    return tune(
+        training(progress, rewriter), space, own, metric=METRIC, n_trials=n_trials, progress=progress, on_ray=there
+    )
 
 
 def tune_finetune(
@@ -116,6 +131,7 @@ def tune_finetune(
     n_trials: int,
     folder: Path,
     progress: Progress,
+    on_ray: int = 0,
 ) -> Tuned:
     """Try settings of ``[finetune]`` on labelled tables, by the metric that the settings name.
 
@@ -128,6 +144,7 @@ def tune_finetune(
         n_trials: in all, those in ``folder`` counted.
         folder: for the trials.
         progress: hears of each part.
+        on_ray: trials at a time on a Ray cluster; 0 makes them here, one after another.
 
     Raises:
         ConfigError: a range or a setting is wrong.
@@ -136,18 +153,22 @@ def tune_finetune(
     space, opened = parse_space(varied), open_model_folder(model)
     metric = FinetuneConfig.parse(settings, "finetune").metric
 
-    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
-        from aisle.language.finetuning import finetune as finetune_model  # brings torch
+    def training(heard: Progress) -> Trained:
+        def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+            from aisle.language.finetuning import finetune as finetune_model  # brings torch
 
-        config = FinetuneConfig.parse(over(settings, trial), "finetune")
-        target = work / "model"
-        shutil.rmtree(target, ignore_errors=True)
-        found = finetune_model(opened, tables, tasks, config, work=work, target=target, progress=progress)
-        return {name: value for name, value in found.metrics.items() if "/" not in name}
+            config = FinetuneConfig.parse(over(settings, trial), "finetune")
+            target = work / "model"
+            shutil.rmtree(target, ignore_errors=True)
+            found = finetune_model(opened, tables, tasks, config, work=work, target=target, progress=heard)
+            return {name: value for name, value in found.metrics.items() if "/" not in name}
+
+        return trained
 
     told = f"-{metric}" if metric == "log_loss" else metric
     own = folder / _named(opened.digest, settings, varied, *(repr(one) for one in (*tables, *tasks)))
-    return tune(trained, space, own, metric=told, n_trials=n_trials, progress=progress)
+    there = OnRay(on_ray, training(silent)) if on_ray else None
+    return tune(training(progress), space, own, metric=told, n_trials=n_trials, progress=progress, on_ray=there)
 
 
 def tune_pretrain(
@@ -158,6 +179,7 @@ def tune_pretrain(
     n_trials: int,
     folder: Path,
     progress: Progress,
+    on_ray: int = 0,
 ) -> Tuned:
     """Try settings of ``[pretrain]`` for a new model, by its loss a token on texts that were kept out.
 
@@ -170,6 +192,7 @@ def tune_pretrain(
         n_trials: in all, those in ``folder`` counted.
         folder: for the trials.
         progress: hears of each part.
+        on_ray: trials at a time on a Ray cluster; 0 makes them here, one after another.
 
     Raises:
         ConfigError: a range or a setting is wrong, or it changes what the loss is measured on, so that trials could
@@ -188,16 +211,20 @@ def tune_pretrain(
     own = folder / _named("", settings, varied, *sorted(set(more)))
     texts = _texts_begun_with(own / "began", lambda: [*gather(), *more])
 
-    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
-        from aisle.language.pretraining import pretrain as pretrain_model  # brings torch
+    def training(heard: Progress) -> Trained:
+        def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+            from aisle.language.pretraining import pretrain as pretrain_model  # brings torch
 
-        config = PretrainConfig.parse(over(settings, trial), "pretrain")
-        target = work / "model"
-        shutil.rmtree(target, ignore_errors=True)
-        found = pretrain_model(texts, config, work=work, target=target, progress=progress)
-        return {"loss": found.loss_after}
+            config = PretrainConfig.parse(over(settings, trial), "pretrain")
+            target = work / "model"
+            shutil.rmtree(target, ignore_errors=True)
+            found = pretrain_model(texts, config, work=work, target=target, progress=heard)
+            return {"loss": found.loss_after}
 
-    return tune(trained, space, own, metric="-loss", n_trials=n_trials, progress=progress)
+        return trained
+
+    there = OnRay(on_ray, training(silent)) if on_ray else None
+    return tune(training(progress), space, own, metric="-loss", n_trials=n_trials, progress=progress, on_ray=there)
 
 
 def _texts_begun_with(folder: Path, gather: Callable[[], Sequence[str]]) -> list[str]:
