@@ -58,6 +58,14 @@ def test_a_price_in_the_query_limits_the_list(shop, tiny):
     assert limited.slate.query == "tea kettle boots under 30 dollars"
 
 
+def test_a_price_alone_shows_what_is_popular_within_it(shop, tiny):
+    response = shop.search("under 30 dollars")
+
+    assert response.item_ids[0] == "green-tea"
+    assert all(tiny.item(item_id).price_minor <= 3000 for item_id in response.item_ids)
+    assert response.relaxed.step == "popular"
+
+
 def test_limits_of_the_caller_go_before_those_of_the_query(shop, tiny):
     response = shop.search("tea kettle boots under 30 dollars", filters=Filters(min_price_minor=3001))
 

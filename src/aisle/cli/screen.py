@@ -144,7 +144,8 @@ def limits_in_words(query: Query, currency: str) -> str:
     low, high = query.price.low_minor, query.price.high_minor
     ends = [f"from {shown(low, currency)}"] if low is not None else []
     ends += [f"up to {shown(high, currency)}"] if high is not None else []
-    return f"searched for {query.effective!r}, {' '.join(ends)}"
+    searched = f"searched for {query.effective!r}" if query.effective else "everything"
+    return f"{searched}, {' '.join(ends)}"
 
 
 def _stands_in(relaxed: Relaxed) -> str:

@@ -75,8 +75,10 @@ class Relaxing:
 
     def relax(self, request: Request) -> Found | None:
         """What the first step that finds anything finds; None without a query, and where there is nothing to show."""
-        if request.query is None or not request.query.effective:
+        if request.query is None or not request.query.text:
             return None
+        if not request.query.effective:  # nothing but limits was typed
+            return self._popular(request, None)
         for steps in (fewer_words(request), self._fewer_filters(request)):
             found = self._first(list(steps))
             if found is not None:
