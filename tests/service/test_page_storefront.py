@@ -514,3 +514,11 @@ def test_a_form_that_is_too_long_is_said_to_be(trained_folder, tmp_path):
         response = client.post("/basket", data={"item": "x" * 5_000}, headers=HERE)
 
     assert response.status_code == 413
+
+
+def test_a_price_in_the_query_is_said_to_limit_the_list(http):
+    typed = page(http, "/search?q=kettle+under+40+dollars").css_first(".typed")
+
+    assert typed.text() == "Prices up to 40.00 USD, as you typed."
+    assert page(http, "/search?q=kettle+under+40+dollars&max=50").css_first(".typed") is None
+    assert page(http, "/search?q=kettle").css_first(".typed") is None

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from aisle.domain import NO_VALUE
 from aisle.domain import Response as Answer
 from aisle.domain.attributes import NO_PAIR
+from aisle.domain.money import shown
 from aisle.errors import DataError
 from aisle.flows.asks import Ask
 from aisle.serving.html import Words
@@ -89,6 +90,7 @@ class ListPages:
             has_most=n_found >= placement.n_candidates,
             is_by_meaning_only=bool(choice.query) and _is_by_meaning_only(answer, placement.sources),
             relaxed=_given_up(answer, words),
+            typed=_typed_limit(answer, choice, words, currency),
             more=choice.address(currency, after=answer.cursor) if answer.cursor else None,
             first=choice.address(currency) if choice.after else None,
             narrowing=narrowing(choice, answer.facets, words, currency, has_stock=not placement.is_in_stock_only),
@@ -161,6 +163,19 @@ def _given_up(answer: Answer, words: Words) -> str | None:
             if relaxed.category is None:
                 return words("relaxed_popular")
             return words("relaxed_popular_in", category=last_name(relaxed.category, words))
+
+
+def _typed_limit(answer: Answer, choice: Choice, words: Words, currency: str) -> str | None:
+    """What is said of a price range that was read out of the query and holds for the list."""
+    query, given_up = answer.query, answer.relaxed.dropped_filters if answer.relaxed else ()
+    is_chosen = choice.low is not None or choice.high is not None
+    if query is None or query.price is None or query.corrected is None or is_chosen or "price" in given_up:
+        return None
+    low, high = (
+        None if minor is None else shown(minor, currency) for minor in (query.price.low_minor, query.price.high_minor)
+    )
+    kind = "between" if low and high else "most" if high else "least"
+    return words(f"typed_{kind}", low=low or "", high=high or "")
 
 
 def _is_by_meaning_only(answer: Answer, sources: Sequence[str]) -> bool:
