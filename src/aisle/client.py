@@ -265,6 +265,55 @@ class Client:
         path = f"/v1/slates/{_quoted(slate_id)}/explain"
         return self._get(path, wire.Explanation, wire.ExplainQuery(language=language))
 
+    # Query rules.
+
+    def rules_draft(self) -> wire.Rules:
+        """The draft of the query rules, and what is to be said of it."""
+        return self._get("/v1/rules/draft", wire.Rules)
+
+    def put_rules_draft(self, rules: Iterable[wire.QueryRule], *, replaces: str | None = None) -> wire.Rules:
+        """Put ``rules`` in the place of the draft.
+
+        Raises ``ConflictError`` where ``replaces`` is not its ``digest`` any more: somebody else changed it meanwhile.
+        """
+        body = wire.RulesDraft(rules=tuple(rules), replaces=replaces)
+        return self._send("PUT", "/v1/rules/draft", wire.Rules, content=_bytes(body), is_safe=replaces is None)
+
+    def try_rules(self, query: str, *, language: str | None = None, size: int | None = None) -> wire.Trial:
+        """The list of a query as it is and with the draft, and what moves."""
+        return self._post("/v1/rules/try", wire.TryAsk(query=query, language=language, size=size), wire.Trial)
+
+    def publish_rules(self, note: str = "") -> wire.RulesVersion:
+        """Let the draft count, as the next version; raises ``InvalidError`` while it has problems."""
+        content = _bytes(wire.PublishAsk(note=note))
+        return self._send("POST", "/v1/rules/publish", wire.RulesVersion, content=content, is_safe=False)
+
+    def rules_versions(self) -> list[wire.RulesVersion]:
+        """Versions of the rules, newest first."""
+        return list(self._get("/v1/rules/versions", wire.RulesVersions).versions)
+
+    def read_rules(self, version: int) -> list[wire.QueryRule]:
+        """The rules of a version."""
+        return list(self._get(f"/v1/rules/versions/{version}", wire.RulesOfVersion).rules)
+
+    def rollback_rules(self, version: int | None = None) -> wire.RulesVersion:
+        """Let an earlier version count again; None is the one before the current."""
+        content = _bytes(wire.RollbackAsk(version=version))
+        return self._send("POST", "/v1/rules/rollback", wire.RulesVersion, content=content, is_safe=False)
+
+    def rule_proposals(
+        self, status: Literal["proposed", "accepted", "rejected"] = "proposed"
+    ) -> list[wire.RuleProposal]:
+        """Rules that clicks speak for, strongest first."""
+        query = wire.ProposalsQuery(status=status)
+        return list(self._get("/v1/rules/proposals", wire.RuleProposals, query).proposals)
+
+    def decide_proposal(self, proposal_id: str, *, accept: bool) -> wire.RuleProposal:
+        """Accept a proposal, which puts its rule into the draft, or reject it."""
+        path = f"/v1/rules/proposals/{_quoted(proposal_id)}"
+        content = _bytes(wire.DecisionAsk(accept=accept))
+        return self._send("POST", path, wire.RuleProposal, content=content, is_safe=False)
+
     # Operating.
 
     def start_training(
@@ -336,7 +385,7 @@ class Client:
 
     def _send(
         self,
-        method: Literal["GET", "POST", "DELETE"],
+        method: Literal["GET", "POST", "PUT", "DELETE"],
         path: str,
         kind: type[T],
         *,

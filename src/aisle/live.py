@@ -18,6 +18,7 @@ from aisle.flows import train
 from aisle.flows.adapt import ENCODER
 from aisle.flows.collect import Following
 from aisle.flows.rank_training import RankerSpec
+from aisle.flows.rule_book import RuleBook
 from aisle.flows.stages import RANKER
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
@@ -55,6 +56,7 @@ class Belongings:
     records: SqlRecords
     outbox: SlateOutbox
     """Lists on their way into the records."""
+    rules: RuleBook
     clock: Clock
     progress: Progress
     meter: Meter
@@ -127,7 +129,11 @@ class LiveShop:
             self._following.nudge()
 
     def renew(self) -> None:
-        """Bring in other processes' versions; while this one trains, its own come and the others wait."""
+        """Bring in other processes' versions; while this one trains, its own come and the others wait.
+
+        Query rules come in any case.
+        """
+        self._own.rules.renew()
         live = self.caught_up()
         if self.training.acquire(blocking=False):
             try:
@@ -225,7 +231,7 @@ class LiveShop:
     def _go_live(self) -> Live:
         own = self._own
         self._encoder_promoted = own.models.promoted(ENCODER)
-        parts = self.load_parts, own.clock, own.meter, self._catch_up
+        parts = self.load_parts, own.clock, own.meter, self._catch_up, own.rules.published
         return go_live(own.settings, own.specs, own.records, own.outbox, *parts)
 
     def _catch_up(self) -> None:

@@ -38,6 +38,7 @@ from aisle.flows.diagnose import Finding, diagnose
 from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.explain import explain
 from aisle.flows.rank_training import RankerSpec, said, train_ranker
+from aisle.flows.rule_book import RuleBook
 from aisle.flows.stages import RANKER, Unmetered
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
@@ -47,6 +48,7 @@ from aisle.ingest.mapping import FormatName
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
 from aisle.live import Belongings, LiveShop
+from aisle.merchandising.checking import Known
 from aisle.retrieval.fusion import fuse
 from aisle.retrieval.suggest import Suggestion
 from aisle.settings import Settings
@@ -60,6 +62,7 @@ from aisle.wiring import (
     inspect_ranker,
     placements_for,
     ranker_spec,
+    read_catalogue,
     source_specs,
 )
 
@@ -108,7 +111,9 @@ class Shop:
         """Lists on their way into the records."""
         self.classifiers = Classifiers(self.ranker.artifacts)
         """The fine-tuned models, asked by name; see ``teacher.finetune``."""
-        own = self.folder, self.settings, self.specs, self.ranker, self.records, self.outbox
+        self.rules = RuleBook(folder.database, self.records, clock, self._rules_know, lambda: self._live.ready().stages)
+        """What the shop itself says of queries: synonyms, pins, boosts and so on; see ``flows.rule_book``."""
+        own = self.folder, self.settings, self.specs, self.ranker, self.records, self.outbox, self.rules
         self._live = LiveShop(Belongings(*own, clock, progress, self.meter))
 
     # Filling it.
@@ -191,7 +196,8 @@ class Shop:
         return n_rows
 
     def refresh(self) -> int:
-        """Take in what other processes have recorded; returns the sequence number reached."""
+        """Take in what other processes have recorded and which rules they published; the sequence number reached."""
+        self.rules.renew()
         return self.live.follower.catch_up()
 
     def load(self) -> None:
@@ -494,7 +500,12 @@ class Shop:
         self._live.stop_following()
         self.outbox.drain()
         self.records.close()
+        self.rules.close()
         self._live.close()
+
+    def _rules_know(self) -> Known:
+        catalogue = self._live.opened.parts.catalogue if self._live.opened else read_catalogue(self.records)
+        return Known(catalogue, self.settings.placement, self.clock())
 
     def __enter__(self) -> Self:
         return self

@@ -37,6 +37,7 @@ from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
 from aisle.language import RememberingEncoder, for_many, open_encoder
 from aisle.language.retrieval_check import NEAR_ENOUGH
+from aisle.merchandising import CompiledRules
 from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
 from aisle.retrieval.fusion import fuse
 from aisle.retrieval.semantic import SemanticConfig
@@ -132,9 +133,7 @@ def load_parts(
     progress: Progress,
 ) -> Parts:
     """The catalogue as recorded now, an encoder that remembers items' texts, and one for queries."""
-    catalogue = Catalogue()
-    for page in records.read_catalogue():
-        catalogue.extend(page)
+    catalogue = read_catalogue(records)
     config = encoding.config
     encoder = query_encoder = open_encoder(config, progress=progress)
     if config.kind == "onnx" and config.query_precision != config.precision:
@@ -150,6 +149,14 @@ def load_parts(
         progress=progress,
         currency=settings.shop.currency,
     )
+
+
+def read_catalogue(records: RecordStore) -> Catalogue:
+    """The items as recorded now."""
+    catalogue = Catalogue()
+    for page in records.read_catalogue():
+        catalogue.extend(page)
+    return catalogue
 
 
 def adapted_encoding(config: EncoderConfig, artifacts: ArtifactStore) -> Encoding:
@@ -216,6 +223,7 @@ def go_live(
     clock: Clock,
     meter: Meter,
     catch_up: Callable[[], None],
+    published_rules: Callable[[], CompiledRules],
 ) -> Live:
     """Wire the stages of a request and bring every source into service; ``catch_up`` is called before every answer."""
     seq = records.counts()["seq"]  # read before the catalogue, so that the feed repeats items rather than skips them
@@ -239,6 +247,7 @@ def go_live(
         new_slate_id=lambda: uuid.uuid4().hex,
         meter=meter,
         catch_up=catch_up,
+        published_rules=published_rules,
     )
     live = Live(stages, collect.Follower(stages, seq), parts)
     bring_in(list(specs.values()), live, records)

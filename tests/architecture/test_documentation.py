@@ -13,6 +13,7 @@ import typer.main
 from aisle.cli import app
 from aisle.ingest import known_adapters, parse_mapping
 from aisle.ingest.targets import TABLES
+from aisle.merchandising import parse_rules
 
 PROJECT = Path(__file__).resolve().parents[2]
 ENGLISH = [PROJECT / "README.md", *(path for path in (PROJECT / "docs").glob("*.md") if ".zh-CN" not in path.name)]
@@ -69,6 +70,8 @@ def test_every_mapping_and_setting_that_is_shown_is_accepted(page):
         table = tomllib.loads(block)
         if "table" in table:
             assert parse_mapping(block).columns
+        elif "rules" in table:
+            assert parse_rules(table["rules"])
         elif "project" not in table:
             assert Settings.parse(table, "").placement
 

@@ -16,6 +16,7 @@ from aisle.cli import (
     labelling,
     learning,
     pretraining,
+    ruling,
     serving,
     teaching,
 )
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 
 FIRST, FILL, LEARN, ASK, KEEP = "To begin", "Bring data in", "Learn and check", "Ask", "Take back"
-SERVE, TEACH = "Serve over HTTP", "Teach language models"
+SERVE, TEACH, STEER = "Serve over HTTP", "Teach language models", "Steer what is shown"
 app.command("demo", rich_help_panel=FIRST)(demonstrating.demo)
 app.command("init", rich_help_panel=FIRST)(filling.init)
 app.command("import", rich_help_panel=FILL)(filling.import_)
@@ -51,6 +52,7 @@ app.command("basket", rich_help_panel=ASK)(asking.basket)
 app.command("rollback", rich_help_panel=KEEP)(keeping.rollback)
 app.command("erase", rich_help_panel=KEEP)(keeping.erase)
 app.command("serve", rich_help_panel=SERVE)(serving.serve)
+app.add_typer(ruling.rules, name="rules", rich_help_panel=STEER)
 app.add_typer(keys.keys, name="keys", rich_help_panel=SERVE)
 
 

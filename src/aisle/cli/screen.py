@@ -129,23 +129,28 @@ def show_response(shop: Shop, response: Response, title: str, as_json: bool) -> 
         cells = (slot.item_id, item.title, item.brand or "", price, found_by)
         table.add_row(str(position), *map(escape, cells))
     out.print(table if response.slate.slots else f"{escape(title)}: nothing found")
-    if response.query is not None and (limited := limits_in_words(response.query, shop.settings.shop.currency)):
-        out.print(escape(limited), highlight=False)
+    if response.query is not None and (read := read_as(response.query, shop.settings.shop.currency)):
+        out.print(escape(read), highlight=False)
+    if response.redirect is not None:
+        out.print(f"redirected to {escape(response.redirect)}", highlight=False)
+    if response.rules:
+        out.print(f"rules that acted: {escape(', '.join(response.rules))}", highlight=False)
     if response.relaxed:
         out.print(f"[yellow]nothing was found; {escape(_stands_in(response.relaxed))}[/]")
     if response.degraded:
         err.print(f"[yellow]left out: {escape(', '.join(response.degraded))} (see `aisle doctor`)[/]")
 
 
-def limits_in_words(query: Query, currency: str) -> str:
-    """What of a query became a limit of the list; "" where nothing did."""
-    if query.corrected is None or query.price is None:
+def read_as(query: Query, currency: str) -> str:
+    """What was searched for where that is not what was typed, and within which prices; "" where nothing changed."""
+    price = query.price if query.price is not None and query.price.is_limit else None
+    ends = [f"from {shown(price.low_minor, currency)}"] if price and price.low_minor is not None else []
+    ends += [f"up to {shown(price.high_minor, currency)}"] if price and price.high_minor is not None else []
+    if query.effective == query.text and not ends:
         return ""
-    low, high = query.price.low_minor, query.price.high_minor
-    ends = [f"from {shown(low, currency)}"] if low is not None else []
-    ends += [f"up to {shown(high, currency)}"] if high is not None else []
-    searched = f"searched for {query.effective!r}" if query.effective else "everything"
-    return f"{searched}, {' '.join(ends)}"
+    return ", ".join(
+        [f"searched for {query.effective!r}" if query.effective else "everything", *filter(None, [" ".join(ends)])]
+    )
 
 
 def _stands_in(relaxed: Relaxed) -> str:
@@ -178,6 +183,9 @@ def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]
         "versions": dict(response.slate.versions),
         "degraded": list(response.degraded),
         "relaxed": None if response.relaxed is None else asdict(response.relaxed),
+        "rules": list(response.rules),
+        "searched": None if response.query is None else response.query.effective,
+        "redirect": response.redirect,
     }
 
 

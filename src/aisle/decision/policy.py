@@ -72,20 +72,29 @@ class ObjectivePolicy:
     ) -> Slate:
         """At most ``request.size`` slots: the most useful first, ties as they come, but for diversity and chance.
 
-        Items that the query names stand before all others, for certain.
+        Items that the query names stand before all others, and what rules pin in its slot, both for certain.
         """
-        utility = utilities(outcomes, placement)
+        rows = candidates.item_rows
+        utility = request.steering.weighed(utilities(outcomes, placement), rows)
+        pinned = pinned_places(request, rows)
         order = np.argsort(-utility, kind="stable")
-        is_named = np.isin(candidates.item_rows[order], request.named_rows)
-        named, others = order[is_named][: request.size], order[~is_named]
-        chosen = self._choose(candidates, utility[others], others, placement, request.size - len(named), slate_id)
+        order = order[~np.isin(order, [place for _, place, _ in pinned])]
+        is_named = np.isin(rows[order], request.named_rows)
+        n_free = request.size - len(pinned)
+        named, others = order[is_named][:n_free], order[~is_named]
+        chosen = self._choose(candidates, utility[others], others, placement, n_free - len(named), slate_id)
         positions = np.concatenate([named, others[chosen.positions]])
         propensities = np.concatenate([np.ones(len(named)), chosen.propensities])
+        placed_by: list[str | None] = [None] * len(positions)
+        for slot, place, rule_id in pinned:  # ascending; behind the end of a short list it is the last one
+            at = min(slot, len(positions))
+            positions, propensities = np.insert(positions, at, place), np.insert(propensities, at, 1.0)
+            placed_by.insert(at, rule_id)
         return Slate(
             slate_id=slate_id,
             placement=request.placement,
             time_ms=request.now_ms,
-            slots=slots(self.catalogue, candidates, positions, utility, propensities, outcomes),
+            slots=slots(self.catalogue, candidates, positions, utility, propensities, outcomes, placed_by),
             user_id=request.user_id,
             query=request.query.text if request.query else None,
             anchor_item_ids=tuple(self.catalogue.ids(request.anchor_rows)),
@@ -111,6 +120,17 @@ class ObjectivePolicy:
         likeness = Likeness(candidates.item_rows[order], self.catalogue, self.vectors())
         relevance = MarginalRelevance(utility, placement.diversity, likeness)
         return fill_slots(_Diverse(relevance), n, size, placement.explore, slate_id)
+
+
+def pinned_places(request: Request, item_rows: NDArray[np.int64]) -> list[tuple[int, int, str]]:
+    """Slot, place among the candidates and rule of each pinned item that is there, ascending; no slot or item twice."""
+    place_of = {row: place for place, row in enumerate(item_rows.tolist())} if request.steering.pins else {}
+    found: dict[int, tuple[int, int, str]] = {}
+    for pin in request.steering.pins:
+        place = place_of.pop(pin.item_row, None) if pin.slot < request.size and pin.slot not in found else None
+        if place is not None:
+            found[pin.slot] = pin.slot, place, pin.rule_id
+    return sorted(found.values())
 
 
 def plain_slate(
@@ -140,12 +160,14 @@ def slots(
     utility: NDArray[np.float32],
     propensities: NDArray[np.float64],
     outcomes: Outcomes | None = None,
+    placed_by: Sequence[str | None] | None = None,
 ) -> tuple[Slot, ...]:
-    """The candidates at ``positions`` (k,) as slots; ``utility`` (n,) by candidate, ``propensities`` (k,) by slot."""
+    """The candidates at ``positions`` (k,) as slots; ``utility`` (n,) by candidate, the rest (k,) by slot."""
     ids = catalogue.ids(candidates.item_rows[positions].tolist())
     scores = _by_name(candidates.sources, candidates.scores[positions])
     expected = [{}] * len(ids) if outcomes is None else _by_name(outcomes.names, outcomes.values[positions])
-    columns = zip(ids, utility[positions].tolist(), propensities.tolist(), scores, expected, strict=True)
+    rules = [None] * len(ids) if placed_by is None else placed_by
+    columns = zip(ids, utility[positions].tolist(), propensities.tolist(), scores, expected, rules, strict=True)
     return tuple(Slot(*column) for column in columns)
 
 

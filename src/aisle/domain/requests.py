@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aisle.domain.checks import several
 from aisle.domain.items import ItemKind
+from aisle.domain.steering import UNSTEERED, Steering
 from aisle.errors import DataError, unknown_name
 
 Sort = Literal["relevance", "price-up", "price-down", "newest", "rating", "popularity"]
@@ -41,11 +42,23 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class PriceRange:
-    """Inclusive minor units of the shop's currency, None where it is open, and how sure it is in 0 to 1."""
+    """Inclusive minor units of the shop's currency, None where it is open, and how sure it is in 0 to 1.
+
+    ``is_limit``: sure enough to limit the list, unless the caller sets prices; its words are not searched for.
+    """
 
     low_minor: int | None
     high_minor: int | None
     probability: float
+    is_limit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Synonym:
+    """Words of the query, and phrases of which each means the same, as people write them."""
+
+    written: str
+    meant: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,7 @@ class Query:
     brands: tuple[Guess, ...] = ()
     attributes: tuple[Guess, ...] = ()
     price: PriceRange | None = None
+    synonyms: tuple[Synonym, ...] = ()
 
     @property
     def effective(self) -> str:
@@ -170,6 +184,7 @@ class Request:
     context: Context = Context()
     size: int = 20
     sort: Sort = "relevance"
+    steering: Steering = UNSTEERED
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -181,3 +196,9 @@ class Request:
     def user_id(self) -> str | None:
         """Who asks; None for somebody unknown."""
         return self.state.user_id
+
+    @property
+    def wanted_rows(self) -> NDArray[np.int64]:
+        """Items that belong into the list whatever is found: those named, and those that rules pin."""
+        pinned = [pin.item_row for pin in self.steering.pins]
+        return np.union1d(self.named_rows, np.array(pinned, dtype=np.int64)) if pinned else self.named_rows

@@ -46,7 +46,7 @@ class Outcomes:
 @dataclass(frozen=True, slots=True)
 class Slot:
     """One place of a slate. ``scores`` holds the score of every source that knew the item, ``outcomes`` what the
-    ranker expected of it.
+    ranker expected of it; ``placed_by`` names the query rule that pinned it here.
     """
 
     item_id: str
@@ -54,6 +54,7 @@ class Slot:
     propensity: float
     scores: Mapping[str, float] = field(default_factory=dict)
     outcomes: Mapping[str, float] = field(default_factory=dict)
+    placed_by: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.propensity <= 1.0:
@@ -95,7 +96,7 @@ class Response:
     (by item) with ``Ask.with_highlights``. ``cursor`` asks for the next page, None on the last. ``relaxed`` says what
     was given up because nothing was found; None otherwise. ``n_more_variants`` has, by item that is in a group, how
     many further ones of the group were found; None where the placement groups nothing. ``query`` is what was
-    understood of a query.
+    understood of a query, ``rules`` the query rules that acted, and ``redirect`` the address that a rule leads to.
     """
 
     slate: Slate
@@ -108,6 +109,8 @@ class Response:
     relaxed: Relaxed | None = None
     highlights: Mapping[str, Highlight] | None = None
     n_more_variants: Mapping[str, int] | None = None
+    rules: tuple[str, ...] = ()
+    redirect: str | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from aisle.flows.paging import Page, read_cursor
 from aisle.flows.propose import propose
 from aisle.flows.relax import Relaxing, count_over
 from aisle.flows.respond import Shown, respond
+from aisle.flows.ruled import QUERY_RULES, steered
 from aisle.flows.stages import RANKER, STATISTICS, InService, Predict, Stages
 from aisle.flows.understand import understand
 from aisle.flows.watch import Watch
@@ -68,6 +69,7 @@ def answer(
     proposed = propose(asked, wide, stages.catalogue, in_service, stages.fuse, degraded, watch)
     relaxing = Relaxing(wide, stages, in_service, degraded, watch)
     candidates, relaxed = relaxing.relax_empty(requests, proposed[: len(requests)], pages)
+    requests, candidates = steered(requests, candidates, stages, degraded)
     counted = count_over(proposed, candidates, relaxed)
     facets = facets_of(wants_facets, counted, wider, proposed[len(requests) :], stages, degraded, watch)
     arranged = arrange(requests, candidates, pages, config, stages, degraded)
@@ -82,7 +84,10 @@ def answer(
     with watch.timing("decide"):
         policies = [one.policy for one in arranged]
         slates = decide(requests, shortlists, outcomes, features, policies, config, stages, degraded)
-        slates = [stamp(slate, config, in_service, how) for slate, how in zip(slates, relaxed, strict=True)]
+        slates = [
+            stamp(slate, request, config, in_service, how)
+            for slate, request, how in zip(slates, requests, relaxed, strict=True)
+        ]
     with watch.timing("record"):
         degraded.guard("slate-log", lambda: stages.slates.put(slates), otherwise=lambda: None)
     parts = (
@@ -194,9 +199,13 @@ def decide(
     return degraded.attempt("policy", POLICY_BY, by_policy, otherwise=plainly)
 
 
-def stamp(slate: Slate, config: PlacementConfig, in_service: InService, relaxed: Relaxed | None) -> Slate:
-    """Write the versions of the sources that answered into the slate, and how it was relaxed if nothing was found."""
+def stamp(
+    slate: Slate, request: Request, config: PlacementConfig, in_service: InService, relaxed: Relaxed | None
+) -> Slate:
+    """Write into the slate the versions of sources that answered and of query rules that acted, and how it was relaxed."""
     versions = in_service.versions
     used = {name: versions[name] for name in (*config.sources, *config.backfill, STATISTICS) if name in versions}
+    if request.steering.rule_ids:
+        used[QUERY_RULES] = str(request.steering.version)
     how = {} if relaxed is None else {"relaxed": relaxed.step}
     return replace(slate, versions={**used, **slate.versions, **how})

@@ -167,6 +167,7 @@ def _groups(rows: NDArray[np.int64], catalogue: Catalogue, config: PlacementConf
 def next_cursor(
     placement: str,
     ask: Ask,
+    request: Request,
     arranged: Arranged,
     page: Page | None,
     slate: Slate,
@@ -178,7 +179,8 @@ def next_cursor(
     """What asks for the items after ``slate``: in the order that was kept, or by utility; None at the end."""
     rows = arranged.candidates.item_rows
     if arranged.policy is None:
-        by_utility = np.argsort(-utilities(outcomes, config), kind="stable")
+        utility = request.steering.weighed(utilities(outcomes, config), shortlist.item_rows)
+        by_utility = np.argsort(-utility, kind="stable")
         rows = np.concatenate([shortlist.item_rows[by_utility], rows[len(shortlist) :]])
     left = rows[~np.isin(rows, catalogue.rows(slate.item_ids))]
     before = page or Page(left, 0, arranged.n_found, slate.time_ms // 1_000)

@@ -64,11 +64,16 @@ def widened(requests: Sequence[Request], wanted: Sequence[bool], rules: Rules) -
     They are answered beside the others, so that a query is encoded once; without narrowing there are none.
     """
     return [
-        Widened(place, facet, replace(request, filters=filters, allowed=rules.allowed(filters, request.now_ms)))
+        Widened(place, facet, _without_limit(request, filters, rules))
         for place, (request, is_wanted) in enumerate(zip(requests, wanted, strict=True))
         if is_wanted
         for facet, filters in _wider(request.filters).items()
     ]
+
+
+def _without_limit(request: Request, filters: Filters, rules: Rules) -> Request:
+    allowed = request.steering.limited(rules.allowed(filters, request.now_ms))
+    return replace(request, filters=filters, allowed=allowed)
 
 
 def _wider(filters: Filters) -> dict[str, Filters]:

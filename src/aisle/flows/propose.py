@@ -71,8 +71,11 @@ def beside(request: Request, candidates: Candidates, config: PlacementConfig, ca
 
 
 def with_named(request: Request, candidates: Candidates) -> Candidates:
-    """The items that the query names by their id before all others, if they may be shown; no source needs know them."""
-    named = request.named_rows
+    """The items that the query names by their id, or that rules pin, before all others, if they may be shown.
+
+    No source needs to know them.
+    """
+    named = request.wanted_rows
     if not len(named):
         return candidates
     named = named[allowed_mask(request, int(named.max()) + 1)[named]]

@@ -108,7 +108,11 @@ class Relaxing:
 
     def _without(self, request: Request, names: Sequence[str]) -> Request:
         filters = _lifted(request.filters, names)
-        return replace(request, filters=filters, allowed=self._stages.rules.allowed(filters, request.now_ms))
+        return replace(
+            request,
+            filters=filters,
+            allowed=request.steering.limited(self._stages.rules.allowed(filters, request.now_ms)),
+        )
 
     def _nearest(self, request: Request) -> Found | None:
         """Neighbours in meaning, or what is popular in the category of the nearest ones."""

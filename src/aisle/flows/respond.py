@@ -14,6 +14,7 @@ from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
 from aisle.flows.highlight import highlight
 from aisle.flows.paging import Page
+from aisle.flows.ruled import said
 from aisle.flows.stages import InService, Stages
 from aisle.flows.watch import Watch
 from aisle.settings import PlacementConfig
@@ -55,7 +56,7 @@ def respond(
     )
     highlights = _highlights(shown, config, stages, in_service, degraded, watch)
     watch.finish(len(shown))
-    return [
+    responses = [
         Response(
             slate=one.slate,
             degraded=degraded.parts,
@@ -70,13 +71,23 @@ def respond(
         )
         for one, cursor, marked in zip(shown, cursors, highlights, strict=True)
     ]
+    return [said(response, one.request) for response, one in zip(responses, shown, strict=True)]
 
 
 def _cursor(placement: str, one: Shown, config: PlacementConfig, stages: Stages) -> str | None:
     if one.relaxed is not None:
         return None  # what stands in for an answer is one page
     return next_cursor(
-        placement, one.ask, one.arranged, one.page, one.slate, one.shortlist, one.outcomes, config, stages.catalogue
+        placement,
+        one.ask,
+        one.request,
+        one.arranged,
+        one.page,
+        one.slate,
+        one.shortlist,
+        one.outcomes,
+        config,
+        stages.catalogue,
     )
 
 

@@ -28,6 +28,7 @@ from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Que
 from aisle.errors import ConfigError, NotReadyError, unknown_name
 from aisle.flows.degraded import Complaints
 from aisle.flows.workers import Workers
+from aisle.merchandising import NO_RULES, CompiledRules
 from aisle.settings import FusionConfig, PlacementConfig
 
 Value = TypeVar("Value")
@@ -241,6 +242,8 @@ class Stages:
     meter: Meter
     catch_up: Callable[[], None]
     """Sees to it that the answer knows what was acknowledged; raises ``UnavailableError`` when that takes too long."""
+    published_rules: Callable[[], CompiledRules] = lambda: NO_RULES
+    """The query rules that count now."""
     workers: Workers = field(default_factory=Workers)
     """Run the parts of answers, so that one that hangs does not hold the others up."""
     complaints: Complaints = field(default_factory=Complaints)

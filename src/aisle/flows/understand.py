@@ -18,7 +18,9 @@ from aisle.domain.requests import NO_ROWS
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
+from aisle.flows.ruled import QUERY_RULES, narrowed, rule_on, ruled, steering_of
 from aisle.flows.stages import UNDERSTANDING, Stages, known_statistics
+from aisle.merchandising.compiled import NO_RULING
 from aisle.settings import PlacementConfig
 
 STATE_BY, READ_BY = 0.2, 0.3
@@ -81,23 +83,29 @@ def _request(
     stages: Stages,
     degraded: Degraded,
 ) -> Request:
-    filters = limits(priced(ask.filters, query), config)
-    check_names(filters, stages.catalogue)
-    if filters.min_rating is not None or ask.sort in COUNTED:
+    check_names(ask.filters, stages.catalogue)
+    if ask.filters.min_rating is not None or ask.sort in COUNTED:
         known_statistics(stages.lineup)
+    ruling, version = degraded.guard(
+        QUERY_RULES,
+        lambda: rule_on(placement, config, ask, query, now_ms, stages.published_rules()),
+        otherwise=lambda: (NO_RULING, 0),
+    )
+    filters = limits(narrowed(priced(ask.filters, query), ruling, stages.catalogue), config)
+    steering = steering_of(ruling, version, stages.catalogue)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
     named = NO_VALUE if query is None else stages.catalogue.typed_row(query.text)
     allowed, excluded = degraded.guard(
         "eligibility",
-        lambda: (stages.rules.allowed(filters, now_ms), stages.rules.excluded(filters, state)),
+        lambda: (steering.limited(stages.rules.allowed(filters, now_ms)), stages.rules.excluded(filters, state)),
         otherwise=lambda: nothing,  # what may be shown is not known, so nothing is
     )
     return Request(
         placement=placement,
         now_ms=now_ms,
         state=state,
-        query=query,
+        query=ruled(query, ruling),
         anchor_rows=anchors,
         allowed=allowed,
         excluded_rows=np.union1d(excluded, anchors) if len(anchors) else excluded,
@@ -106,6 +114,7 @@ def _request(
         context=ask.context,
         size=size_of(ask, config),
         sort=ask.sort,
+        steering=steering,
     )
 
 
@@ -115,7 +124,7 @@ def priced(asked: Filters, query: Query | None) -> Filters:
     A range that was only guessed at stays in the query's text and limits nothing (``UnderstandingConfig``).
     """
     is_open = asked.min_price_minor is None and asked.max_price_minor is None
-    if query is None or query.price is None or query.corrected is None or not is_open:
+    if query is None or query.price is None or not query.price.is_limit or not is_open:
         return asked
     return replace(asked, min_price_minor=query.price.low_minor, max_price_minor=query.price.high_minor)
 

@@ -27,6 +27,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "price": "In your usual price range",
         "rated": "Rated well",
         "bought": "You have bought it before",
+        "placed": "Placed here by the shop",
         "chance": "Shown by chance so that we learn",
     },
     "zh": {
@@ -49,6 +50,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "price": "在您常买的价位",
         "rated": "评分高",
         "bought": "您之前买过",
+        "placed": "由商店安排在此",
         "chance": "随机展示，以便我们学习",
     },
 }

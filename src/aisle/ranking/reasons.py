@@ -130,6 +130,8 @@ def reason_codes(
         if strength > found.get(code, (0.0, ""))[0]:
             found[code] = (strength, source)
 
+    if slot.placed_by is not None:
+        tell("placed", 1.0)
     if slot.propensity < CHANCE_BELOW:
         tell("chance", 1.0)
     for source, share in of_sources.items():

@@ -33,6 +33,7 @@ from aisle.language.analysis import stems, words
 from aisle.language.chinese import is_chinese
 from aisle.retrieval.inverted import InvertedIndex
 from aisle.retrieval.lexical_score import Weighting, lexical_scores
+from aisle.retrieval.meant_words import stems_with_meaning, with_meant
 from aisle.retrieval.query_words import QueryWords, read_query
 from aisle.retrieval.spelling import Spelling
 from aisle.retrieval.token_table import TokenTable
@@ -199,7 +200,10 @@ class Lexical:
     def _read(self, request: Request) -> QueryWords | None:
         if request.query is None:
             return None
-        return read_query(request.query.effective, self._table, self._spelling, self._config.n_corrections)
+        text, synonyms = request.query.effective, request.query.synonyms
+        as_typed = stems_with_meaning(synonyms)
+        query = read_query(text, self._table, self._spelling, self._config.n_corrections, as_typed)
+        return with_meant(query, synonyms, self._table) if synonyms else query
 
     def _put(self, rows: Rows, items: ItemTable) -> None:
         n_known = self._table.n_rows

@@ -30,7 +30,9 @@ class Weighting:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Tokens that count, ascending (t,), with group, weight and idf each; ``idf_of_group`` (g,), 0 for compounds."""
+    """Tokens that count, ascending (t,), with group, weight and idf each; ``idf_of_group`` (g,), 0 for compounds and
+    words of phrases. ``phrases`` has the groups of the words of each phrase.
+    """
 
     token: NDArray[np.int32]
     group: NDArray[np.int64]
@@ -38,6 +40,7 @@ class _Asked:
     idf: Float32Array
     idf_of_group: Float32Array
     n_groups: int
+    phrases: tuple[tuple[int, ...], ...]
 
 
 def lexical_scores(query: QueryWords, rows: Rows, table: TokenTable, weighting: Weighting) -> Float32Array:
@@ -47,6 +50,9 @@ def lexical_scores(query: QueryWords, rows: Rows, table: TokenTable, weighting: 
     count / (1 - b + b length / mean length) (Robertson et al. 2004, BM25F). The sum is multiplied by the share of the
     query's idf that was found, to the power ``coverage``, and by 1 + ``proximity`` x the share of neighbouring groups
     that stand side by side.
+
+    A row with all words of a phrase that means some groups (``QueryWords.meant``) has found these, and gets the
+    phrase's parts in place of theirs where they are more.
     """
     asked = _asked(query, table)
     if not len(asked.token) or not len(rows):
@@ -65,16 +71,32 @@ def lexical_scores(query: QueryWords, rows: Rows, table: TokenTable, weighting: 
     for number in range(n_terms):
         column = of_group[:, asked.group[number]]
         np.maximum(column, parts[:, number], out=column)
-    score = of_group.sum(axis=1)
+    is_found = of_group > 0
+    score = of_group[:, : len(query.groups) + len(query.joined)].sum(axis=1)
+    score += _of_phrases(query, asked, of_group, is_found)
     total = float(asked.idf_of_group.sum())
     if total > 0:
-        is_found = of_group > 0
         for number, compound in enumerate(query.joined, start=len(query.groups)):
             is_found[:, list(compound.covers)] |= is_found[:, [number]]
         score *= (is_found @ asked.idf_of_group / total) ** weighting.coverage
         if weighting.proximity:
             score *= 1 + weighting.proximity * _side_by_side(found, hits, asked, term, k) / total
     return score.astype(np.float32)
+
+
+def _of_phrases(
+    query: QueryWords, asked: _Asked, of_group: NDArray[np.float64], is_found: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """What phrases add to each row; groups that a row has by a phrase are marked in ``is_found``. (k,)"""
+    gains: dict[tuple[int, ...], NDArray[np.float64]] = {}
+    for phrase, columns in zip(query.meant, asked.phrases, strict=True):
+        covered = list(phrase.covers)
+        has_all = np.all(of_group[:, columns] > 0, axis=1)
+        more = of_group[:, columns].sum(axis=1) - of_group[:, covered].sum(axis=1)
+        gain = np.where(has_all, np.maximum(more, 0.0), 0.0)
+        gains[phrase.covers] = np.maximum(gain, gains.get(phrase.covers, 0.0))
+        is_found[:, covered] |= has_all[:, None]
+    return np.sum(list(gains.values()), axis=0) if gains else np.zeros(len(of_group))
 
 
 def _asked(query: QueryWords, table: TokenTable) -> _Asked:
@@ -94,7 +116,15 @@ def _asked(query: QueryWords, table: TokenTable) -> _Asked:
     idf_of_group = np.zeros(len(groups), dtype=np.float32)
     np.maximum.at(idf_of_group, group, idf * weight)
     idf_of_group[len(query.groups) :] = 0.0
-    return _Asked(token, group, weight, idf, idf_of_group, len(groups))
+    phrases: list[tuple[int, ...]] = []
+    idf_of = dict(zip(token.tolist(), idf.tolist(), strict=True))
+    for phrase in query.meant:
+        tokens = [t for word in phrase.words if (t := table.find(word.word)) is not None]
+        phrases.append(tuple(dict.fromkeys(entries[t][0] for t in tokens)))
+        # A word typed that no item uses weighs as much as what it means.
+        unknown = [number for number in phrase.covers if not idf_of_group[number]]
+        idf_of_group[unknown] = sum(idf_of[t] for t in tokens) * phrase.words[0].weight / len(phrase.covers)
+    return _Asked(token, group, weight, idf, idf_of_group, len(groups), tuple(phrases))
 
 
 def _side_by_side(

@@ -26,26 +26,42 @@ class Compound:
     covers: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class MeantPhrase:
+    """Words that together mean what the groups in ``covers`` do; an item needs all of them."""
+
+    words: tuple[Alternative, ...]
+    covers: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class QueryWords:
-    """``groups`` in the order typed, and the compounds of neighbours that items use."""
+    """``groups`` in the order typed, the compounds of neighbours that items use, and phrases that mean the same."""
 
     groups: tuple[tuple[Alternative, ...], ...]
     joined: tuple[Compound, ...] = ()
+    meant: tuple[MeantPhrase, ...] = ()
 
     @property
     def all_groups(self) -> tuple[tuple[Alternative, ...], ...]:
-        """Typed words first, then compounds."""
-        return self.groups + tuple((compound.word,) for compound in self.joined)
+        """Typed words first, then compounds, then words of phrases."""
+        compounds = tuple((compound.word,) for compound in self.joined)
+        return self.groups + compounds + tuple((word,) for phrase in self.meant for word in phrase.words)
 
 
-def read_query(text: str, table: TokenTable, spelling: Spelling, n_corrections: int) -> QueryWords:
-    """Words of ``text`` that items use; unknown ones as their corrections or the two words they are written from."""
+def read_query(
+    text: str, table: TokenTable, spelling: Spelling, n_corrections: int, as_typed: frozenset[str] = frozenset()
+) -> QueryWords:
+    """Words of ``text`` that items use; unknown ones as their corrections or the two words they are written from.
+
+    Stems in ``as_typed`` are kept, whether items use them or not.
+    """
     typed = words(text)[:MAX_WORDS]
     groups: list[tuple[Alternative, ...]] = []
     first_group = [0]  # of each typed word, then the number of groups after it
     for word, stem in zip(typed, stems(typed), strict=True):
-        groups += [(Alternative(stem, 1.0),)] if _is_used(stem, table) else _meant(word, spelling, n_corrections)
+        is_kept = stem in as_typed or _is_used(stem, table)
+        groups += [(Alternative(stem, 1.0),)] if is_kept else _meant(word, spelling, n_corrections)
         first_group.append(len(groups))
     joined: dict[str, Compound] = {}
     for place, (first, second) in enumerate(pairwise(typed)):

@@ -84,6 +84,10 @@ def answer_of(
         answer["facets"] = facets_of(response.facets)
     if response.query is not None:
         answer["understood"] = understood_of(response.query)
+    if response.rules:
+        answer |= {"rules": response.rules, "redirect": response.redirect}
+        for entry, slot in zip(listed, slate.slots, strict=True):
+            entry["placed_by"] = slot.placed_by
     return answer
 
 
@@ -172,6 +176,7 @@ def slate_of(slate: Slate) -> dict[str, Any]:
                 "propensity": slot.propensity,
                 "sources": slot.scores,
                 "outcomes": slot.outcomes,
+                "placed_by": slot.placed_by,
             }
             for slot in slate.slots
         ],

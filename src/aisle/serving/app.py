@@ -15,7 +15,7 @@ from aisle.serving.gate import guarded
 from aisle.serving.limits import Buckets, RequestSize
 from aisle.serving.logs import RequestLog
 from aisle.serving.problems import answer_with_problems, fault_response
-from aisle.serving.routes import asking, classifying, filling, health, operating, records, reference
+from aisle.serving.routes import asking, classifying, filling, health, operating, records, reference, ruling
 from aisle.serving.status import status_router
 from aisle.serving.storefront import storefront_router
 
@@ -24,6 +24,7 @@ TAGS = [
     {"name": "Labelling texts", "description": "Opinion, intent, topic, tags: what fine-tuned models tell of texts."},
     {"name": "Filling", "description": "Events, items, users and documents: one or many, safe to send again."},
     {"name": "Reading back", "description": "What the shop holds, and why a list was as it was."},
+    {"name": "Query rules", "description": "Synonyms, stop words, pins, boosts, redirects: drafted, tried, published."},
     {"name": "Operating", "description": "Training, models, and how the shop is."},
 ]
 DESCRIPTION = """\
@@ -48,7 +49,7 @@ def create_app(serving: Serving) -> FastAPI:
     app.openapi = partial(openapi_of, app)
     answer_with_problems(app)
     buckets = Buckets(serving.config.requests_per_second)
-    rooms = asking, classifying, filling, records, operating, reference, health
+    rooms = asking, classifying, filling, records, ruling, operating, reference, health
     for router in (room.router for room in rooms):
         # Straight into one flat list: a router inside a router would be searched again on every request.
         app.router.routes.extend(guarded(router.routes, serving.keys, buckets))

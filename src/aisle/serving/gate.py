@@ -79,7 +79,7 @@ class Guard:
             raise Problem(UNAUTHORISED, what, headers={"www-authenticate": CHALLENGE})
         if not may(holder.role, role):
             raise Problem(FORBIDDEN, f"the key has the role {holder.role}; this needs {role}")
-        scope.setdefault("state", {})["key_id"] = holder.key_id
+        scope.setdefault("state", {}).update(key_id=holder.key_id, key_name=holder.name)
         return holder.key_id
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from aisle.domain.tables import DOCUMENT_COLUMNS, EVENT_COLUMNS, ITEM_COLUMNS, USER_COLUMNS
 from aisle.domain.tables import Column as TableColumn
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration; a database that carries another, unknown one was written by a newer Aisle."""
 
 CONTENT_HASH_BYTES = 16
@@ -214,6 +214,44 @@ request_keys = Table(
     sqlite_with_rowid=False,
 )
 """What was sent first under the key of a request, and when; neither key nor body is kept."""
+
+rule_drafts = Table(
+    "rule_drafts",
+    metadata,
+    _number_key("place"),
+    Column("rule_id", Text, nullable=False, unique=True),
+    Column("body", Text, nullable=False),
+    Column("changed_ms", Number, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+"""Query rules that people work at, in order; ``body`` is JSON."""
+
+rule_versions = Table(
+    "rule_versions",
+    metadata,
+    _number_key("version"),
+    Column("n_rules", Number, nullable=False),
+    Column("published_ms", Number, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("restores", Number, nullable=True),
+    Column("body", LargeBinary, nullable=False),
+)
+"""Published query rules; ``body`` is a deflated JSON list. Rows are never changed, and the newest counts."""
+
+rule_proposals = Table(
+    "rule_proposals",
+    metadata,
+    Column("proposal_id", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("strength", Double, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("proposed_ms", Number, nullable=False),
+    Column("decided_ms", Number, nullable=True),
+    Column("decided_by", Text, nullable=False),
+)
+"""Query rules that somebody is to accept or reject; ``proposal_id`` is a hash of what they say."""
 
 embeddings_metadata = MetaData()
 """Vectors live in a file of their own: they can be made again at any time and are not part of a backup."""

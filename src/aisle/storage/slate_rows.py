@@ -2,7 +2,7 @@
 
 Enters: ``Slate``. Leaves: a compact body (JSON, deflated) without the user, whose id stands in a column of its own so
 that it can be erased, and beside it the features; and an equal ``Slate`` again. A slate written before slots had
-outcomes or features reads as one without.
+outcomes or features reads as one without. Few slots are pinned by a rule, so only these name it.
 """
 
 from __future__ import annotations
@@ -135,11 +135,12 @@ def _body(slate: Slate) -> bytes:
     return zlib.compress(orjson.dumps(content), _FASTEST)
 
 
-def _numbers(slot: Slot) -> tuple[str, float, float, dict[str, float], dict[str, float]]:
+def _numbers(slot: Slot) -> tuple[Any, ...]:
     """A slot as plain numbers: a numpy float32 would be written with too few digits to be read back equal."""
     scores = {name: float(score) for name, score in slot.scores.items()}
     outcomes = {name: float(value) for name, value in slot.outcomes.items()}
-    return slot.item_id, float(slot.utility), float(slot.propensity), scores, outcomes
+    numbers = slot.item_id, float(slot.utility), float(slot.propensity), scores, outcomes
+    return numbers if slot.placed_by is None else (*numbers, slot.placed_by)
 
 
 def _content(body: bytes) -> dict[str, Any]:

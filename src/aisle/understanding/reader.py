@@ -10,6 +10,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -201,6 +202,8 @@ class ItemWordsReader:
         """What ``text`` asks for, in NFKC; ``language`` is the asker's, where it is known."""
         price, rest = find_price(text, self._currency)
         limits = price is not None and price.probability >= self._config.price_limits_from
+        if price is not None:
+            price = replace(price, is_limit=limits)
         typed = words(rest if limits else text)[:MAX_WORDS]
         read = stems(typed)
         named = self._things.find(read)

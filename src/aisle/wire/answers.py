@@ -75,6 +75,8 @@ class AnswerItem(Told):
     """With `with_highlights`."""
     n_more_variants: int | None = None
     """Of an item in a group: how many further variants were found and are not listed."""
+    placed_by: str | None = None
+    """Id of the query rule that pinned it here."""
 
 
 class Facet(Told):
@@ -153,6 +155,8 @@ class PriceRange(Told):
     low_minor: int | None
     high_minor: int | None
     probability: float
+    is_limit: bool
+    """Whether it is sure enough (settings: `understanding`) to limit the list where the question sets no prices."""
 
 
 class Understood(Told):
@@ -167,7 +171,6 @@ class Understood(Told):
     brands: tuple[Guess, ...]
     attributes: tuple[Guess, ...]
     price: PriceRange | None
-    """It limits the list where it is sure enough (settings: `understanding`) and the question sets no prices itself."""
 
 
 class Answer(Told):
@@ -217,6 +220,10 @@ class Answer(Told):
     """Language of the reasons, with `explain`."""
     understood: Understood | None = None
     """Of a search."""
+    rules: tuple[str, ...] = ()
+    """Ids of the query rules that acted."""
+    redirect: str | None = None
+    """Address that a query rule leads to; the list stands nevertheless."""
 
 
 class Answers(Told):

@@ -209,6 +209,8 @@ class SlateItem(Told):
     """The chance with which the policy put this item here."""
     sources: dict[str, float]
     outcomes: dict[str, float]
+    placed_by: str | None = None
+    """Id of the query rule that pinned it here."""
 
 
 class Slate(Told):

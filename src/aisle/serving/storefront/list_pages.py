@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from aisle.domain import NO_VALUE
 from aisle.domain import Response as Answer
@@ -75,6 +75,9 @@ class ListPages:
             return await self._front.trouble(visit, 404)
         placement = shop.settings.placement["search" if choice.query else "browse"]
         answer, shelf = await visit.serving.answering.run(_found, shop, visit, words, choice)
+        if choice.query and answer.redirect is not None:
+            await record(visit, searching(visit, choice.query, shelf.slate_id))
+            return RedirectResponse(answer.redirect, 303)  # an address that the shop's own rules allow
         currency = shop.settings.shop.currency
         n_found = max(answer.n_found, len(shelf.cards))
         if choice.is_fresh:
@@ -169,7 +172,7 @@ def _typed_limit(answer: Answer, choice: Choice, words: Words, currency: str) ->
     """What is said of a price range that was read out of the query and holds for the list."""
     query, given_up = answer.query, answer.relaxed.dropped_filters if answer.relaxed else ()
     is_chosen = choice.low is not None or choice.high is not None
-    if query is None or query.price is None or query.corrected is None or is_chosen or "price" in given_up:
+    if query is None or query.price is None or not query.price.is_limit or is_chosen or "price" in given_up:
         return None
     low, high = (
         None if minor is None else shown(minor, currency) for minor in (query.price.low_minor, query.price.high_minor)
