@@ -116,3 +116,9 @@ class Response:
     def item_ids(self) -> tuple[str, ...]:
         """The items shown, in order."""
         return self.slate.item_ids
+
+    @property
+    def searched(self) -> str | None:
+        """What was searched for in place of what was typed; None where that is the same."""
+        query = self.query
+        return None if query is None or query.effective == query.text else query.effective

@@ -202,7 +202,7 @@ def decide(
 def stamp(
     slate: Slate, request: Request, config: PlacementConfig, in_service: InService, relaxed: Relaxed | None
 ) -> Slate:
-    """Write into the slate the versions of sources that answered and of query rules that acted, and how it was relaxed."""
+    """Write into the slate the versions of what answered, of query rules that acted, and how it was relaxed."""
     versions = in_service.versions
     used = {name: versions[name] for name in (*config.sources, *config.backfill, STATISTICS) if name in versions}
     if request.steering.rule_ids:
