@@ -291,6 +291,7 @@ class Policy(Protocol):
 
         A slot's propensity is the chance with which this policy, having filled the slots above, puts that item there.
         Chance depends on ``slate_id`` only, so that a slate can be made again. The slate carries its slots' features.
+        ``request.steering`` says what query rules pin, for certain, and by what they multiply utilities.
         """
         ...
 

@@ -133,7 +133,12 @@ class LiveShop:
 
         Query rules come in any case.
         """
-        self._own.rules.renew()
+        try:
+            self._own.rules.renew()
+        finally:
+            self._renew_versions()
+
+    def _renew_versions(self) -> None:
         live = self.caught_up()
         if self.training.acquire(blocking=False):
             try:

@@ -195,3 +195,22 @@ def test_a_proxy_that_answers_otherwise_is_understood():
     client, _, _ = failing(httpx.Response(200, text="<html>welcome</html>"))
     with pytest.raises(UnreachableError):
         client.suggest("a")
+
+
+def test_rules_are_drafted_tried_published_and_rolled_back(client):
+    rule = wire.QueryRule.model_validate_json('{"id": "a", "action": {"kind": "redirect", "url": "/sale"}}')
+
+    drafted = client.put_rules_draft([rule], replaces=client.rules_draft().digest)
+    assert drafted.rules == (rule,)
+    with pytest.raises(ConflictError):
+        client.put_rules_draft([], replaces="another")
+    assert client.try_rules("tea", size=2).draft.redirect == "/sale"
+    made = client.publish_rules("sale")
+    assert client.search("tea").redirect == "/sale"
+    assert client.read_rules(made.version) == [rule]
+    client.rollback_rules()
+    assert client.search("tea").redirect is None
+    assert [one.note for one in client.rules_versions()] == ["", "sale"]
+    assert client.rule_proposals() == []
+    with pytest.raises(NotFoundError):
+        client.decide_proposal("12", accept=True)

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,15 @@ BEYOND_THE_DOCUMENT = {
     "format": "but no record has a key of that form",
     "min_price_minor": "is above max_price_minor",
     "second": "second texts; give one each",
+    "id": "which is there already",
+    "version": "there is no version",
+    "rules": "the draft is not published",
+    "rule.when": "equals and contains are both given",
+    "rule.when.time": "is not before until_ms",
+    "rule.action.pin": "is pinned twice",
+    "rule.action.filter": "limits nothing",
+    "rule.action.filter.price": "is above max_price_minor",
+    "rule.action.target": "names no items",
 }
 """Why a request that the document allows is refused nevertheless, by field: it depends on what the shop holds, on two
 fields together, or on what remains of a text once it is clean. JSON Schema cannot say any of these."""
@@ -116,5 +126,9 @@ def check(schema, path, method, mode):
 def is_beyond_the_document(problem):
     if refusals := problem.get("refusals"):
         return all(any(reason in one["allowed"] for reason in UNCLEAN) for one in refusals)
-    field = problem.get("field", "")
-    return field in BEYOND_THE_DOCUMENT and BEYOND_THE_DOCUMENT[field] in problem["detail"]
+    field = re.sub(r"^rules\[\d+\]", "rule", problem.get("field", ""))
+    field = re.sub(r"\.(boost|bury|hide)\.target$", ".target", field)
+    reasons = [
+        reason for known, reason in BEYOND_THE_DOCUMENT.items() if known in (field, f"{field}.time", f"{field}.price")
+    ]
+    return any(reason in problem["detail"] for reason in reasons)

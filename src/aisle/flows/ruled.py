@@ -30,6 +30,14 @@ MOST_WEIGHT = 1e6
 """What all boosts of one item come to at most, and its inverse what all that bury it do."""
 
 
+def by_rules(
+    placement: str, config: PlacementConfig, ask: Ask, query: Query | None, now_ms: int, stages: Stages
+) -> tuple[Ruling, Filters, Steering]:
+    """What the published rules make of a question: of its text, of its limits, and of the list."""
+    ruling, version = rule_on(placement, config, ask, query, now_ms, stages.published_rules())
+    return ruling, narrowed(ask.filters, ruling, stages.catalogue), steering_of(ruling, version, stages.catalogue)
+
+
 def rule_on(
     placement: str, config: PlacementConfig, ask: Ask, query: Query | None, now_ms: int, rules: CompiledRules
 ) -> tuple[Ruling, int]:

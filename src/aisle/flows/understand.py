@@ -15,10 +15,11 @@ from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, Sort, Use
 from aisle.domain.attributes import NO_PAIR
 from aisle.domain.catalogue import Names, require_rows
 from aisle.domain.requests import NO_ROWS
+from aisle.domain.steering import UNSTEERED
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.ruled import QUERY_RULES, narrowed, rule_on, ruled, steering_of
+from aisle.flows.ruled import QUERY_RULES, by_rules, ruled
 from aisle.flows.stages import UNDERSTANDING, Stages, known_statistics
 from aisle.merchandising.compiled import NO_RULING
 from aisle.settings import PlacementConfig
@@ -86,13 +87,13 @@ def _request(
     check_names(ask.filters, stages.catalogue)
     if ask.filters.min_rating is not None or ask.sort in COUNTED:
         known_statistics(stages.lineup)
-    ruling, version = degraded.guard(
+    limited = replace(ask, filters=priced(ask.filters, query))
+    ruling, asked, steering = degraded.guard(
         QUERY_RULES,
-        lambda: rule_on(placement, config, ask, query, now_ms, stages.published_rules()),
-        otherwise=lambda: (NO_RULING, 0),
+        lambda: by_rules(placement, config, limited, query, now_ms, stages),
+        otherwise=lambda: (NO_RULING, limited.filters, UNSTEERED),
     )
-    filters = limits(narrowed(priced(ask.filters, query), ruling, stages.catalogue), config)
-    steering = steering_of(ruling, version, stages.catalogue)
+    filters = limits(asked, config)
     anchors = require_rows(stages.catalogue, ask.item_ids)
     nothing = np.zeros(0, dtype=np.bool_), anchors
     named = NO_VALUE if query is None else stages.catalogue.typed_row(query.text)

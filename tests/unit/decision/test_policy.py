@@ -19,6 +19,7 @@ from aisle.domain import (
     Query,
     Request,
 )
+from aisle.domain.steering import PinnedRow, Steering
 from aisle.ranking import FusedScore
 from aisle.settings import ExploreConfig, PlacementConfig
 from aisle.testing import tiny_shop
@@ -236,3 +237,67 @@ def test_the_plain_list_needs_nothing_but_candidates(catalogue):
     assert slate.item_ids == ("i1", "i2")
     assert [slot.propensity for slot in slate.slots] == [1.0, 1.0]
     assert slate.versions == {"policy": "plain"}
+
+
+def steered(
+    pins=(), weights=None, size=5, named=(), placement=PLAIN, scores=(5.0, 4.0, 3.0, 2.0, 1.0, 0.5), slate_id="s"
+):
+    steering = Steering(
+        rule_ids=("r",), pins=tuple(PinnedRow(row, slot, f"r{slot}") for row, slot in pins), weights=weights or {}
+    )
+    request = Request("home", 5, size=size, steering=steering, named_rows=np.array(named, dtype=np.int64))
+    found = candidates_of(scores)
+    (outcomes,) = FusedScore().predict([request], [found], [])
+    return request, found, outcomes, placement, slate_id
+
+
+def test_pinned_items_stand_in_their_slots_around_the_others(catalogue):
+    slate = ObjectivePolicy(catalogue).select(*steered(pins=((4, 1), (5, 0))))
+
+    assert slate.item_ids == ("i5", "i4", "i0", "i1", "i2")
+    assert [slot.placed_by for slot in slate.slots] == ["r0", "r1", None, None, None]
+
+
+def test_the_first_of_two_pins_wins_and_what_was_not_found_or_lies_behind_the_end_is_passed_over(catalogue):
+    policy = ObjectivePolicy(catalogue)
+
+    assert policy.select(*steered(pins=((4, 0), (5, 0), (4, 2), (40, 1)))).item_ids == ("i4", "i0", "i1", "i2", "i3")
+    assert policy.select(*steered(pins=((5, 5),))).item_ids == ("i0", "i1", "i2", "i3", "i4")
+    assert policy.select(*steered(pins=((0, 7), (1, 4)), size=9)).item_ids == ("i2", "i3", "i4", "i5", "i1", "i0")
+
+
+def test_named_items_stand_behind_what_is_pinned_before_them(catalogue):
+    slate = ObjectivePolicy(catalogue).select(*steered(pins=((5, 0), (4, 2)), named=(3,)))
+
+    assert slate.item_ids == ("i5", "i3", "i4", "i0", "i1")
+    assert ObjectivePolicy(catalogue).select(*steered(pins=((5, 0),), named=(3,), size=1)).item_ids == ("i5",)
+
+
+def test_weights_move_items_and_help_those_below_zero_too(catalogue):
+    policy = ObjectivePolicy(catalogue)
+
+    assert policy.select(*steered(weights={3: 4.0, 0: 0.1})).item_ids == ("i3", "i1", "i2", "i4", "i0")
+    below = (-1.0, -2.0, -3.0)
+    assert policy.select(*steered(weights={2: 4.0}, scores=below)).item_ids == ("i2", "i0", "i1")
+    assert policy.select(*steered(weights={0: 0.25}, scores=below)).item_ids == ("i1", "i2", "i0")
+
+
+@given(
+    pins=st.lists(st.tuples(st.integers(0, 70), st.integers(0, 12)), max_size=6),
+    n=st.integers(0, 12),
+    size=st.integers(1, 10),
+    diversity=st.sampled_from([0.0, 0.5]),
+)
+def test_whatever_is_pinned_the_list_is_as_long_as_it_can_be_and_nothing_comes_twice(
+    catalogue, pins, n, size, diversity
+):
+    placement = PlacementConfig(sources=("a",), diversity=diversity, explore=ExploreConfig(share=0.3, pool=4))
+    request, found, outcomes, *rest = steered(pins=pins, size=size, placement=placement, scores=np.arange(n)[::-1])
+
+    slate = ObjectivePolicy(catalogue).select(request, found, outcomes, *rest)
+
+    assert len(slate.slots) == min(size, n) == len(set(slate.item_ids))
+    for place, slot in enumerate(slate.slots):
+        if slot.placed_by is not None:
+            assert slot.propensity == 1.0
+            assert place <= int(slot.placed_by[1:])
