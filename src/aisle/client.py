@@ -27,7 +27,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from aisle import wire
-from aisle.wire.values import EventFormat, ItemFormat
+from aisle.wire.values import EventFormat, ItemFormat, SortName
 
 T = TypeVar("T", bound=BaseModel)
 Row = TypeVar("Row", bound=BaseModel)
@@ -92,9 +92,17 @@ class AskFields(TypedDict, total=False):
     size: int | None
     filters: wire.Filters
     context: wire.Context
+    sort: SortName
+    cursor: str | None
     with_items: bool
     with_facets: bool
     explain: bool
+
+
+class SearchFields(AskFields, total=False):
+    """What a search may say besides."""
+
+    with_highlights: bool
 
 
 class Client:
@@ -127,7 +135,7 @@ class Client:
 
     # Asking.
 
-    def search(self, query: str, **fields: Unpack[AskFields]) -> wire.Answer:
+    def search(self, query: str, **fields: Unpack[SearchFields]) -> wire.Answer:
         """Items for a typed query, best first."""
         return self._post("/v1/search", wire.SearchAsk(query=query, **fields), wire.Answer)
 

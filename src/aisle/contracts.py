@@ -223,6 +223,14 @@ class Statistics(LivePart, Protocol):
         """Features of each request's candidates, in their order; the same names for every request."""
         ...
 
+    def mean_ratings(self, item_rows: Rows) -> Float32Array:
+        """Mean rating of each item, nan where nobody rated it."""
+        ...
+
+    def popularity(self, item_rows: Rows) -> Float32Array:
+        """How much each item is wanted now, from 0; only the order means something."""
+        ...
+
 
 class Ranker(Protocol):
     """Predicts what each candidate would bring.

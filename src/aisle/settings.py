@@ -82,6 +82,27 @@ class ShopConfig(Config):
         return currency
 
 
+class RayEncodingConfig(Config):
+    """Many texts are encoded by processes of a Ray cluster, each with the model loaded once (``aisle[ray]``)."""
+
+    address: str | None = None
+    """``HOST:PORT`` of the head of a cluster that this machine is part of, ``auto`` for the one that runs here; None is
+    the one that RAY_ADDRESS names, else one of this machine alone that ends with the run."""
+    processes: int = Field(default=2, ge=1)
+    """Processes at most, on all machines together. Raising it to what the cluster holds is as many times faster."""
+    cpus: int = Field(default=1, ge=1)
+    """Cores a process has for itself, which takes the place of ``n_threads``."""
+    gpus: float = Field(default=0.0, ge=0.0)
+    """GPUs a process has for itself; 0.5 puts two on one. For ``transformers``."""
+    batch_size: int = Field(default=1024, ge=1)
+    """Texts that a process is given at once. Raising it sends less often, and loses more where a process dies."""
+    least_texts: int = Field(default=5_000, ge=0)
+    """Fewer texts than this are encoded here, as starting the processes takes longer."""
+    retries: int = Field(default=2, ge=0)
+    """How often a process that died is started again, and its texts with it. What the encoder refuses is not tried
+    again."""
+
+
 class EncoderConfig(Config):
     """Which language model turns text into vectors."""
 
@@ -102,6 +123,8 @@ class EncoderConfig(Config):
     """Texts a batch; raising it costs memory and, past about 64 on a CPU, gains nothing."""
     n_threads: int = Field(default=0, ge=0)
     """Cores one encoding uses, 0 all of them; lower it where many requests run at once (onnx and transformers)."""
+    ray: RayEncodingConfig | None = None
+    """Where many texts are encoded, such as those of all items, see ``[encoder.ray]``; None is here."""
 
 
 class ChatConfig(Config):
@@ -183,6 +206,9 @@ class PlacementConfig(Config):
     same_category: float = Field(default=1.0, ge=0.0, le=1.0)
     """What a candidate keeps of its fused score when its deepest category is that of an item the list is about.
     Lowering it lets what goes with an item come before what could replace it."""
+    guesses: float = Field(default=0.0, ge=0.0, le=10.0)
+    """How much the category and brand that a query seems to mean raise the fused score of their items, as a share of
+    the best score times the guess's probability. Raising it trusts guesses more; 0 orders without them."""
     n_ranked: int = Field(default=200, ge=1, le=10_000)
     """The best candidates of fusion that the ranker looks at; raising it costs time and finds more."""
     objective: Mapping[Literal["click", "purchase", "revenue", "margin"], float] = Field(
@@ -190,6 +216,14 @@ class PlacementConfig(Config):
     )
     """Weight of each expected outcome in an item's utility; ``revenue`` and ``margin`` count per unit of the shop's
     currency. Without a trained ranker the fused score is the utility."""
+    group: str | None = Field(default=None, min_length=1)
+    """Name of the attribute whose value variants of one thing share, such as ``parent_id``; a list then shows the first
+    ones of each group and tells how many more were found. None groups nothing."""
+    group_most: int = Field(default=1, ge=1)
+    """Items of one group in a list at most."""
+    is_relaxed_when_empty: bool = True
+    """True widens a query for which nothing is found, step by step, and says in ``relaxed`` what was given up; False
+    leaves the list empty."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0)
     """Raising it trades utility for items unlike those above them in the list (maximal marginal relevance)."""
     explore: ExploreConfig = ExploreConfig()
@@ -222,6 +256,7 @@ DEFAULT_PLACEMENTS: Mapping[str, PlacementConfig] = {
             weights={"lexical": 1.0, "semantic": 0.5},
             floors={"lexical": FloorConfig(share=0.2), "semantic": FloorConfig()},
         ),
+        guesses=0.3,
         kinds=tuple(ItemKind),
         is_in_stock_only=False,
     ),
@@ -331,6 +366,8 @@ class Settings(Config):
     """How ``aisle pretrain`` learns words; see ``language.pretrain_config.PretrainConfig``."""
     ranker: Mapping[str, Any] = Field(default_factory=dict)
     """``kind`` names the implementation (default: ``boosted_trees``), the rest is its config."""
+    understanding: Mapping[str, Any] = Field(default_factory=dict)
+    """How queries are read; see ``understanding.reader.UnderstandingConfig``."""
     serving: ServingConfig = ServingConfig()
     placement: Mapping[str, PlacementConfig] = Field(default_factory=dict)
     """Placements; those not named here keep their defaults, and so does what a table leaves out."""

@@ -23,6 +23,7 @@ from aisle.domain import (
     ItemTable,
     Response,
     Slate,
+    Sort,
     User,
     UserTable,
 )
@@ -220,10 +221,13 @@ class Shop:
         user_id: str | None = None,
         size: int | None = None,
         filters: Filters = ANYTHING,
+        sort: Sort = "relevance",
+        cursor: str | None = None,
         context: Context = ANYWHERE,
     ) -> Response:
-        """Items for a typed query, best first."""
-        return self.ask_search([Ask(user_id=user_id, text=text, size=size, filters=filters, context=context)])[0]
+        """Items for a typed query, best first; ``cursor`` of a response asks for its next page."""
+        ask = Ask(user_id, text, size=size, filters=filters, context=context, sort=sort, cursor=cursor)
+        return self.ask_search([ask])[0]
 
     def search_many(
         self, texts: Sequence[str], *, size: int | None = None, filters: Filters = ANYTHING

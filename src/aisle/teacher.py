@@ -52,7 +52,7 @@ class Teacher:
     def adapt(self, config: AdaptConfig, *, force: bool) -> Manifest:
         """See ``Shop.adapt``."""
         snapshot, texts = self._material()
-        manifest = adapt.adapt(
+        return adapt.adapt(
             config,
             self.settings.encoder,
             snapshot,
@@ -61,14 +61,14 @@ class Teacher:
             self.artifacts,
             self._rewriter(snapshot, wanted=config.views.rewritten_chance > 0.0),
             self.folder.models / ENCODER / _WORK,
+            lambda made: self._answering(made, snapshot, bool(made.metrics[adapt.IS_BETTER]) or force),
             self.progress,
         )
-        return self._answering(manifest, snapshot, bool(manifest.metrics[adapt.IS_BETTER]) or force)
 
     def compress(self, config: CompressConfig, *, force: bool) -> Manifest:
         """See ``Shop.compress``."""
         snapshot, texts = self._material()
-        manifest = compress.compress(
+        return compress.compress(
             config,
             self.settings.encoder.model,
             self._large(),
@@ -78,32 +78,39 @@ class Teacher:
             texts,
             self.artifacts,
             self.folder.models / ENCODER / ".compressing",
+            lambda made: self._answering(made, snapshot, bool(made.metrics[compress.IS_GOOD_ENOUGH]) or force),
             self.progress,
         )
-        return self._answering(manifest, snapshot, bool(manifest.metrics[compress.IS_GOOD_ENOUGH]) or force)
 
-    def tune_adapt(self, varied: Sequence[str], n_trials: int) -> Tuned:
+    def tune_adapt(self, varied: Sequence[str], n_trials: int, on_ray: int = 0) -> Tuned:
         """Search for settings of ``[adapt]``; see ``flows.tune``."""
         snapshot, texts = self._material()
         where = self.folder.root / "tuning" / "adapt"
         own = self.settings.adapt, self.settings.encoder
         wanted = AdaptConfig.parse(self.settings.adapt, "adapt").views.rewritten_chance > 0.0
         given = self.records, texts, varied, n_trials, where, self._rewriter(snapshot, wanted=wanted), self.progress
-        return tune.tune_adapt(*own, snapshot, *given)
+        return tune.tune_adapt(*own, snapshot, *given, on_ray)
 
     def tune_finetune(
-        self, tables: Sequence[LabelledTexts], tasks: Sequence[TaskConfig], varied: Sequence[str], n_trials: int
+        self,
+        tables: Sequence[LabelledTexts],
+        tasks: Sequence[TaskConfig],
+        varied: Sequence[str],
+        n_trials: int,
+        on_ray: int = 0,
     ) -> Tuned:
         """Search for settings of ``[finetune]``; see ``flows.tune``."""
         named = "-".join(task.name for task in tasks)
         where = self.folder.root / "tuning" / f"finetune-{named}"
         model = self.settings.encoder.model
-        return tune.tune_finetune(self.settings.finetune, model, tables, tasks, varied, n_trials, where, self.progress)
+        given = model, tables, tasks, varied, n_trials, where, self.progress
+        return tune.tune_finetune(self.settings.finetune, *given, on_ray)
 
-    def tune_pretrain(self, texts: Sequence[str], varied: Sequence[str], n_trials: int) -> Tuned:
-        """Search for settings of ``[pretrain]``, by ``texts``; see ``flows.tune``."""
+    def tune_pretrain(self, more: Sequence[str], varied: Sequence[str], n_trials: int, on_ray: int = 0) -> Tuned:
+        """Search for settings of ``[pretrain]``, by ``texts`` and ``more``; see ``flows.tune``."""
         where = self.folder.root / "tuning" / "pretrain"
-        return tune.tune_pretrain(self.settings.pretrain, texts, varied, n_trials, where, self.progress)
+        given = self.texts, more, varied, n_trials, where, self.progress
+        return tune.tune_pretrain(self.settings.pretrain, *given, on_ray)
 
     def finetune(
         self,

@@ -32,10 +32,10 @@ from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotRe
 from aisle.flows import collect, compress, train
 from aisle.flows.adapt import ENCODER, MODEL
 from aisle.flows.rank_training import NamedVersion, RankerSpec, load_ranker
-from aisle.flows.stages import RANKER, STATISTICS, Lineup, Stages
+from aisle.flows.stages import RANKER, STATISTICS, UNDERSTANDING, Lineup, Stages, known_statistics
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
-from aisle.language import RememberingEncoder, open_encoder
+from aisle.language import RememberingEncoder, for_many, open_encoder
 from aisle.language.retrieval_check import NEAR_ENOUGH
 from aisle.merchandising import CompiledRules
 from aisle.ranking import FusedScore, ItemStatistics, StatisticsConfig
@@ -43,6 +43,7 @@ from aisle.retrieval.fusion import fuse
 from aisle.retrieval.semantic import SemanticConfig
 from aisle.settings import EncoderConfig, PlacementConfig, Settings
 from aisle.storage import FolderArtifacts, LiveStates, SlateOutbox
+from aisle.understanding import ItemWordsReader, UnderstandingConfig
 
 UNTRAINED_ITEMS = 2_000
 """A shop of at most this many items answers before it was ever trained: its indexes are filled when it is opened."""
@@ -105,10 +106,13 @@ def source_specs(folder: ShopFolder, settings: Settings, clock: Clock) -> dict[s
         implementation = registry.find("aisle.sources", table.pop("kind", name))
         config = implementation.Config.parse(table, f"source.{name}")
         specs[name] = SourceSpec(name, implementation, config, indexes if implementation.is_index else models)
-    for name in (STATISTICS, RANKER, ENCODER):
+    for name in (STATISTICS, UNDERSTANDING, RANKER, ENCODER):
         if name in specs:
             raise ConfigError(f"a source may not be called {name!r}; name it otherwise", setting=f"source.{name}")
-    specs[STATISTICS] = SourceSpec(STATISTICS, ItemStatistics, StatisticsConfig(sources=tuple(specs)), indexes)
+    reading = UnderstandingConfig.parse(settings.understanding, UNDERSTANDING)
+    specs[UNDERSTANDING] = SourceSpec(UNDERSTANDING, ItemWordsReader, reading, indexes)
+    sources = tuple(name for name in specs if name != UNDERSTANDING)
+    specs[STATISTICS] = SourceSpec(STATISTICS, ItemStatistics, StatisticsConfig(sources=sources), indexes)
     return specs
 
 
@@ -138,7 +142,7 @@ def load_parts(
     return Parts(
         catalogue=catalogue,
         clock=clock,
-        encoder=RememberingEncoder(encoder, embeddings),
+        encoder=RememberingEncoder(for_many(encoder, config), embeddings),
         query_encoder=query_encoder,
         encoder_version=encoding.version,
         near_enough=encoding.near_enough,
@@ -231,7 +235,10 @@ def go_live(
         slates=outbox,
         states=LiveStates(records, parts.catalogue),
         lineup=lineup,
-        rules=Eligibility(parts.catalogue, settings.shop.currency),
+        rules=Eligibility(
+            parts.catalogue, settings.shop.currency, lambda rows: known_statistics(lineup).mean_ratings(rows)
+        ),
+        currency=settings.shop.currency,
         fuse=fuse,
         fallback=FusedScore(),
         policy=ObjectivePolicy(parts.catalogue, lambda: lineup.in_service.item_vectors),
@@ -386,6 +393,8 @@ def _joining(live: Live, trained: train.Trained, n_spared: int = 0) -> collect.J
 def _swap(lineup: Lineup, name: str, part: Any, version: str) -> None:
     if name == STATISTICS:
         lineup.swap_statistics(part, version)
+    elif name == UNDERSTANDING:
+        lineup.swap_reader(part, version)
     else:
         lineup.swap(name, part, version)
 

@@ -21,18 +21,21 @@ from aisle.language.rewriting import RewritingConfig
 from aisle.language.views import PieceConfig, ViewConfig
 from aisle.settings import DEFAULT_PLACEMENTS, Config
 from aisle.training.config import TrainingConfig
+from aisle.understanding import UnderstandingConfig
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = ("settings.md", "settings.zh-CN.md")
 TABLES: dict[str, type[Config]] = {
     "shop": settings.ShopConfig,
     "encoder": settings.EncoderConfig,
+    "encoder.ray": settings.RayEncodingConfig,
     "chat": settings.ChatConfig,
     "placement.NAME": settings.PlacementConfig,
     "placement.NAME.fusion": settings.FusionConfig,
     "placement.NAME.fusion.floors.SOURCE": settings.FloorConfig,
     "placement.NAME.explore": settings.ExploreConfig,
     "ranker": registry.find("aisle.rankers", "boosted_trees").Config,
+    "understanding": UnderstandingConfig,
     "adapt": AdaptConfig,
     "adapt.contrast": ContrastConfig,
     "adapt.masking": MaskingConfig,

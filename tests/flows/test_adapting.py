@@ -12,9 +12,11 @@ from transformers import BertConfig, BertModel
 from aisle.cli.visiting import SimulatedClock
 from aisle.domain import EventType
 from aisle.errors import ConfigError, NotReadyError
+from aisle.flows import train
 from aisle.flows.adapt import IS_BETTER
 from aisle.flows.text_pairs import BOUGHT, DESCRIPTION, QUERY, VIEWED, gather_pairs
 from aisle.folder import init
+from aisle.language import adapting
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.adapter_config import AdapterConfig
 from aisle.language.model_folder import packaged_folder
@@ -117,6 +119,29 @@ def test_the_way_back(shop) -> None:
     assert shop.search("shoes").degraded == ()
     with pytest.raises(NotReadyError, match="no earlier version"):
         shop.rollback("encoder")
+
+
+def test_a_run_stopped_while_indexes_are_made_goes_on_there_without_learning_again(
+    shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    brief = SHORT.model_copy(update={"training": {"trackers": [], "max_steps": 5}})
+    with monkeypatch.context() as stopping:
+        stopping.setattr(train, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            shop.adapt(brief, force=True)
+    assert shop.versions_of["encoder"].promoted("encoder") is None
+
+    with monkeypatch.context() as learning:
+        learning.setattr(adapting, "adapt", stopped)
+        manifest = shop.adapt(brief, force=True)
+
+    assert [one.version for one in shop.versions_of["encoder"].versions("encoder")] == [manifest.version]
+    assert shop.live.parts.encoder_version == manifest.version
+    assert shop.search("shoes").degraded == ()
+    assert not (shop.folder.models / "encoder" / ".adapting").exists()
 
 
 @pytest.mark.parametrize("method", ["lora", "adalora"])

@@ -15,8 +15,10 @@ from aisle.cli import app
 from aisle.cli.visiting import SimulatedClock
 from aisle.contracts import Parts
 from aisle.errors import ConfigError, NotReadyError
+from aisle.flows import train
 from aisle.flows.compress import IS_GOOD_ENOUGH, LARGE, PRECISION
 from aisle.folder import init
+from aisle.language import compressing
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
 from aisle.language.model_folder import packaged_folder
@@ -134,6 +136,27 @@ def test_one_that_lost_too_much_is_written_and_does_not_answer_unless_forced(sho
     assert "50% of neurons" in forced.output
     assert "it answers all the same" in forced.output
     assert shop.versions_of["encoder"].promoted("encoder") == "000002"
+
+
+def test_a_run_stopped_while_indexes_are_made_goes_on_there_without_learning_again(
+    shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(train, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            shop.compress(LENIENT)
+    assert shop.versions_of["encoder"].promoted("encoder") is None
+
+    with monkeypatch.context() as learning:
+        learning.setattr(compressing, "compress", stopped)
+        manifest = shop.compress(LENIENT)
+
+    assert [one.version for one in shop.versions_of["encoder"].versions("encoder")] == [manifest.version]
+    assert shop.live.parts.encoder_version == manifest.version
+    assert not (shop.folder.models / "encoder" / ".compressing").exists()
 
 
 def test_what_cannot_be_compressed_is_refused(tmp_path: Path, shop) -> None:

@@ -66,6 +66,9 @@ def test_facets_count_what_was_found(http):
     assert {"value": "Maple", "n_items": 2} in facets["brands"]
     assert facets["lowest_price_minor"] <= facets["highest_price_minor"]
     assert "facets" not in post(http, "search", {"query": "tea kettle"})
+    assert facets["categories"][0]["children"]
+    assert "colour" in [facet["name"] for facet in facets["attributes"]]
+    assert sum(bucket["n_items"] for bucket in facets["prices"]) > 1
     narrow = {"query": "tea kettle", "with_facets": True, "filters": {"brands": ["Maple"]}}
     assert post(http, "search", narrow)["facets"]["brands"] == facets["brands"]
 
@@ -74,6 +77,8 @@ def test_an_unknown_brand_or_category_is_a_problem_that_names_the_closest(http):
     for limits, field, meant in (
         ({"brands": ["maple"]}, "brands", "Did you mean 'Maple'?"),
         ({"categories": ["kettles"]}, "categories", "Did you mean 'Kitchen > Kettles'?"),
+        ({"attributes": {"color": ["red"]}}, "attributes", "Did you mean 'colour'?"),
+        ({"attributes": {"colour": ["rad"]}}, "attributes", "Did you mean 'red'?"),
     ):
         for path, ask in (("search", {"query": "kettle"}), ("recommend", {})):
             answer = http.post(f"/v1/{path}", json={**ask, "filters": limits})
@@ -83,6 +88,9 @@ def test_an_unknown_brand_or_category_is_a_problem_that_names_the_closest(http):
 
 
 def test_filters_hold_for_every_item(http):
+    red = post(http, "search", {"query": "kettle boots", "filters": {"attributes": {"colour": ["red", "brown"]}}})
+    assert set(ids(red)) == {"kettle", "boots"}
+    assert post(http, "recommend", {"filters": {"min_rating": 5.5}})["items"] == []
     filters = {"brands": ["Ridgeline"], "max_price_minor": 2_500, "excluded_item_ids": ["socks"]}
     answer = post(http, "recommend", {"user_id": "ann", "filters": filters, "with_items": True})
 
@@ -165,3 +173,38 @@ def test_reasons_come_in_the_language_of_the_request(http, language):
 
 def test_reasons_of_an_unknown_slate_are_not_found(http):
     assert problem(http.get("/v1/slates/nothing/explain"), 404)["field"] == "slate_id"
+
+
+def test_a_list_in_another_order_goes_on_page_by_page(http):
+    ask = {"query": "tea kettle boots socks", "sort": "price-down", "size": 2}
+    whole = post(http, "search", {**ask, "size": 50})
+    first = post(http, "search", ask)
+    second = post(http, "search", {**ask, "size": 50, "cursor": first["cursor"], "with_items": True})
+
+    assert ids(first) + ids(second) == ids(whole)
+    assert whole["cursor"] is None
+    assert second["slate_id"] != first["slate_id"]
+    for changed in ({"query": "tea"}, {"cursor": first["cursor"][:-9]}):
+        refused = problem(http.post("/v1/search", json={**ask, "cursor": first["cursor"], **changed}), 422)
+        assert refused["field"] == "cursor"
+        assert "cursor" in refused["detail"]
+
+
+def test_highlights_come_as_ranges_and_as_html(http):
+    answer = post(http, "search", {"query": "waterprof boot", "with_highlights": True})
+
+    wire.Answer.model_validate(answer)
+    title = next(item for item in answer["items"] if item["item_id"] == "boots")["highlight"]["title"]
+    assert [title["text"][begin:end] for begin, end in title["ranges"]]
+    assert title["html"].count("<mark>") == len(title["ranges"])
+    assert "highlight" not in post(http, "search", {"query": "boots"})["items"][0]
+
+
+def test_what_was_given_up_for_an_empty_list_is_told(http):
+    answer = post(http, "search", {"query": "boots", "filters": {"max_price_minor": 1}})
+
+    wire.Answer.model_validate(answer)
+    assert answer["items"]
+    assert answer["relaxed"]["step"] == "filters"
+    assert answer["relaxed"]["dropped_filters"] == ["price"]
+    assert post(http, "search", {"query": "boots"})["relaxed"] is None

@@ -39,7 +39,8 @@ ASKS_SOMETHING = [
 BEYOND_THE_DOCUMENT = {
     "placement": "unknown placement",
     "item_id": "unknown item",
-    "cursor": "this cursor is not one of a list of",
+    "cursor": "cursor",
+    "attributes": "no item has the",
     "kinds": "are not shown in this placement",
     "categories": "no item has the category",
     "brands": "no item has the brand",

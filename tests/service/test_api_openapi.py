@@ -8,11 +8,11 @@ from typing import get_args
 import pytest
 
 from aisle import wire
-from aisle.domain import EVENT_TYPES, ItemKind
+from aisle.domain import EVENT_TYPES, SORTS, ItemKind
 from aisle.flows.search import MAX_QUERY_CHARACTERS
 from aisle.serving.keys import Keys
 from aisle.storage.keys import SqlKeys
-from aisle.wire.values import EventName, Kind
+from aisle.wire.values import EventName, Kind, SortName
 from tests.service.tiny_server import in_process
 
 SNAPSHOT = Path(__file__).parent / "openapi.json"
@@ -88,6 +88,7 @@ def test_every_reference_leads_to_a_record_with_words_and_every_sent_record_has_
 def test_wire_names_the_same_kinds_and_events_as_the_shop():
     assert get_args(Kind) == tuple(kind.value for kind in ItemKind)
     assert get_args(EventName) == tuple(kind.value for kind in EVENT_TYPES)
+    assert get_args(SortName) == SORTS
 
 
 def test_limits_are_told_as_they_are(document):

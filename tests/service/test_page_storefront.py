@@ -134,7 +134,7 @@ def test_what_is_chosen_is_taken_back_where_it_was_chosen(http):
 def test_what_is_chosen_can_be_taken_back_although_nothing_is_left(http):
     html = page(http, "/search?q=tea&category=Kitchen+%3E+Kettles&brand=Maple&min=9000")
 
-    assert not titles(html)
+    assert html.css_first(".relaxed")
     assert chosen(html, "one") == {"Kettles": "/search?q=tea&category=Kitchen&brand=Maple&min=9000"}
     assert "Maple" in chosen(html, "many")
 
@@ -179,7 +179,33 @@ def test_what_is_out_of_stock_is_found_marked_and_left_out_on_demand(http):
 def test_nothing_found_helps(http):
     html = page(http, "/search?q=kettle&min=9000")
 
-    assert html.css_first(".nothing a.button").attributes["href"] == "/search?q=kettle"
+    assert "leave out: price" in html.css_first(".relaxed").text()
+    assert any("kettle" in title for title in titles(html))
+    assert (
+        "价格" in page(http, "/search?q=kettle&min=9000", **{"accept-language": "zh-CN"}).css_first(".relaxed").text()
+    )
+    assert page(http, "/browse?min=9000").css_first(".nothing a.button").attributes["href"] == "/browse"
+
+
+def test_facets_of_attributes_prices_and_pages_are_links(http):
+    html = page(http, "/search?q=tea+kettle+boots")
+
+    assert page(http, "/search?q=kettle+boots&has=colour%3Ared").css_first(".chips a").text().startswith("colour: red")
+    bars = [link.attributes["href"] for link in html.css(".bars a")]
+    assert len(bars) > 1
+    assert titles(page(http, bars[0]))
+    assert "<mark>kettle</mark>" in html.html
+
+
+def test_a_list_longer_than_a_page_goes_on_behind_a_link(http, monkeypatch):
+    monkeypatch.setattr("aisle.serving.storefront.list_pages.SIZE", 4)
+    first = page(http, "/browse")
+    second = page(http, first.css_first("a[rel=next]").attributes["href"])
+
+    assert len(titles(first)) == 4
+    assert not set(titles(first)) & set(titles(second))
+    assert second.css_first("nav.more a").attributes["href"] == "/browse"
+    assert titles(page(http, "/browse?after=nonsense")) == titles(first)
 
 
 def test_both_languages_have_the_same_words_and_templates_use_no_other():
@@ -488,3 +514,11 @@ def test_a_form_that_is_too_long_is_said_to_be(trained_folder, tmp_path):
         response = client.post("/basket", data={"item": "x" * 5_000}, headers=HERE)
 
     assert response.status_code == 413
+
+
+def test_a_price_in_the_query_is_said_to_limit_the_list(http):
+    typed = page(http, "/search?q=kettle+under+40+dollars").css_first(".typed")
+
+    assert typed.text() == "Prices up to 40.00 USD, as you typed."
+    assert page(http, "/search?q=kettle+under+40+dollars&max=50").css_first(".typed") is None
+    assert page(http, "/search?q=kettle").css_first(".typed") is None

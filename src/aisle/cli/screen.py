@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from aisle.domain import Item, Response
+from aisle.domain import Item, Query, Relaxed, Response
 from aisle.domain.money import shown
 from aisle.errors import AisleError, ConfigError, CorruptError, DataError, NotReadyError, UnavailableError
 from aisle.serving.jobs import PROGRESS_FILE
@@ -128,14 +129,40 @@ def show_response(shop: Shop, response: Response, title: str, as_json: bool) -> 
         cells = (slot.item_id, item.title, item.brand or "", price, found_by)
         table.add_row(str(position), *map(escape, cells))
     out.print(table if response.slate.slots else f"{escape(title)}: nothing found")
-    if response.searched is not None:
-        out.print(f"searched for {escape(response.searched)}", highlight=False)
+    if response.query is not None and (read := read_as(response.query, shop.settings.shop.currency)):
+        out.print(escape(read), highlight=False)
     if response.redirect is not None:
         out.print(f"redirected to {escape(response.redirect)}", highlight=False)
     if response.rules:
         out.print(f"rules that acted: {escape(', '.join(response.rules))}", highlight=False)
+    if response.relaxed:
+        out.print(f"[yellow]nothing was found; {escape(_stands_in(response.relaxed))}[/]")
     if response.degraded:
         err.print(f"[yellow]left out: {escape(', '.join(response.degraded))} (see `aisle doctor`)[/]")
+
+
+def read_as(query: Query, currency: str) -> str:
+    """What was searched for where that is not what was typed, and within which prices; "" where nothing changed."""
+    price = query.price if query.price is not None and query.price.is_limit else None
+    ends = [f"from {shown(price.low_minor, currency)}"] if price and price.low_minor is not None else []
+    ends += [f"up to {shown(price.high_minor, currency)}"] if price and price.high_minor is not None else []
+    if query.effective == query.text and not ends:
+        return ""
+    return ", ".join(
+        [f"searched for {query.effective!r}" if query.effective else "everything", *filter(None, [" ".join(ends)])]
+    )
+
+
+def _stands_in(relaxed: Relaxed) -> str:
+    match relaxed.step:
+        case "words":
+            return f"shown is what {relaxed.query!r} finds, without {' '.join(relaxed.dropped_words)!r}"
+        case "filters":
+            return f"shown is what is found without these filters: {', '.join(relaxed.dropped_filters)}"
+        case "neighbours":
+            return "shown is what comes nearest in meaning"
+        case "popular":
+            return f"shown is what is popular in {relaxed.category or 'the shop'}"
 
 
 def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]:
@@ -155,8 +182,9 @@ def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]
         ],
         "versions": dict(response.slate.versions),
         "degraded": list(response.degraded),
+        "relaxed": None if response.relaxed is None else asdict(response.relaxed),
         "rules": list(response.rules),
-        "searched": response.searched,
+        "searched": None if response.query is None else response.query.effective,
         "redirect": response.redirect,
     }
 

@@ -160,6 +160,14 @@ def tune(
     text: Annotated[str | None, typer.Option("--text", help="Of --table: column of the text; default: text.")] = None,
     second: Annotated[str | None, typer.Option("--second", help="For finetune: column of the second text.")] = None,
     task: Annotated[list[str] | None, typer.Option("--task", help="For finetune: NAME=KIND:COLUMN.")] = None,
+    on_ray: Annotated[
+        int,
+        typer.Option(
+            "--on-ray",
+            help="Trials at a time on the Ray cluster that RAY_ADDRESS names, else on a Ray of this machine; 0: none.",
+            min=0,
+        ),
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Search for better settings of a training: every trial trains, hopeless ones are cut short.
@@ -179,13 +187,13 @@ def tune(
                 "finetune, which learns labels of tables"
             )
         if command == "adapt":
-            tuned = open_shop.teacher.tune_adapt(vary, trials)
+            tuned = open_shop.teacher.tune_adapt(vary, trials, on_ray)
         elif command == "pretrain":
             more = [text_of for file in table or () for text_of in plain_texts(file, text)]
-            tuned = open_shop.teacher.tune_pretrain([*open_shop.teacher.texts(), *more], vary, trials)
+            tuned = open_shop.teacher.tune_pretrain(more, vary, trials, on_ray)
         else:
             tables, tasks = read_labelled(table or [], TEXT if text is None else text, second, task or [], tell)
-            tuned = open_shop.teacher.tune_finetune(tables, tasks, vary, trials)
+            tuned = open_shop.teacher.tune_finetune(tables, tasks, vary, trials, on_ray)
     if json:
         print_json({"metric": tuned.metric, "trials": [asdict(one) for one in tuned.trials]})
         return

@@ -2,7 +2,7 @@
 
 from aisle.decision.diversity import ItemVectors
 from aisle.decision.eligibility import Eligibility
-from aisle.decision.objective import unpredicted
+from aisle.decision.objective import unpredicted, utilities
 from aisle.decision.policy import ObjectivePolicy, plain_slate
 
-__all__ = ["Eligibility", "ItemVectors", "ObjectivePolicy", "plain_slate", "unpredicted"]
+__all__ = ["Eligibility", "ItemVectors", "ObjectivePolicy", "plain_slate", "unpredicted", "utilities"]

@@ -1,4 +1,4 @@
-"""What may be shown at all: availability, dates, kind, category, brand, seller, price, seen and bought.
+"""What may be shown at all: availability, dates, kind, category, brand, attributes, price, rating, seen, bought.
 
 Enters: filters and a user's state. Leaves: the ``allowed`` mask and the ``excluded_rows`` of a ``Request``. Sources
 propose only within them, so that a filter never empties a list that had other items to offer.
@@ -7,6 +7,7 @@ propose only within them, so that a filter never empties a list that had other i
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,9 +15,13 @@ from numpy.typing import NDArray
 
 from aisle.domain import EVENT_CODE, INTEREST_TYPES, NO_VALUE, Catalogue, EventType, Filters, UserState
 from aisle.domain.catalogue import codes_of_kinds
+from aisle.errors import NotReadyError
 
 _INTEREST_CODES = np.array([EVENT_CODE[event_type] for event_type in INTEREST_TYPES], dtype=np.uint8)
 
+
+FindRatings = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""Mean ratings of rows, nan where nobody rated."""
 
 KEPT_MASKS = 64
 """Masks kept for repeated filters; a placement's own filters are the same for everybody."""
@@ -40,21 +45,27 @@ class Eligibility:
     """Turns filters into masks over a catalogue.
 
     Masks are kept until the catalogue changes or the next start or end date of an item, and so are exact at every
-    moment. Cost of a request whose filters were asked for lately: O(1), otherwise O(n_items) per filter.
+    moment. Cost of a request whose filters were asked for lately: O(1), otherwise O(n_items) per filter, O(pairs) per
+    attribute. Ratings change with every event: their limit costs O(n_items) always.
 
     Prices of filters are in ``currency``, the shop's; an item priced in another one matches no price filter.
     """
 
-    def __init__(self, catalogue: Catalogue, currency: str) -> None:
+    def __init__(self, catalogue: Catalogue, currency: str, ratings: FindRatings | None = None) -> None:
         self._catalogue = catalogue
         self._currency = currency
+        self._ratings = ratings
         self._showable: _Showable | None = None
         self._lock = threading.Lock()
 
     def allowed(self, filters: Filters, now_ms: int) -> NDArray[np.bool_]:
-        """(n_items,) bool, not to be written to."""
+        """(n_items,) bool, not to be written to.
+
+        Raises:
+            NotReadyError: it is limited by rating, and nobody counts ratings.
+        """
         showable = self._showable_at(now_ms)
-        of_items = replace(filters, excluded_item_ids=(), has_seen=True, has_bought=True)
+        of_items = replace(filters, excluded_item_ids=(), has_seen=True, has_bought=True, min_rating=None)
         kept = showable.narrowed.get(of_items)
         if kept is None:
             kept = self._narrow(showable.mask, of_items)
@@ -62,7 +73,12 @@ class Eligibility:
             if len(showable.narrowed) >= KEPT_MASKS:
                 showable.narrowed.clear()
             showable.narrowed[of_items] = kept
-        return kept
+        return kept if filters.min_rating is None else kept & self._rated(filters.min_rating, len(kept))
+
+    def _rated(self, least: float, n_items: int) -> NDArray[np.bool_]:
+        if self._ratings is None:
+            raise NotReadyError("a limit by rating needs statistics that count ratings", command="aisle train")
+        return self._ratings(np.arange(n_items)) >= least  # False for nan
 
     def _narrow(self, showable: NDArray[np.bool_], filters: Filters) -> NDArray[np.bool_]:
         catalogue = self._catalogue
@@ -81,6 +97,7 @@ class Eligibility:
             if wanted:
                 known = [code for code in map(names.find, wanted) if code != NO_VALUE]
                 parts.append(np.isin(catalogue.column(codes)[:n_items], known))
+        parts += [catalogue.attributes.having(name, values, n_items) for name, values in filters.attributes.items()]
         if filters.min_price_minor is not None or filters.max_price_minor is not None:
             price = catalogue.column("price_minor")[:n_items]
             currency = catalogue.column("currency")[:n_items]

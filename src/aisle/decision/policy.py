@@ -133,8 +133,13 @@ def pinned_places(request: Request, item_rows: NDArray[np.int64]) -> list[tuple[
     return sorted(found.values())
 
 
-def plain_slate(request: Request, candidates: Candidates, catalogue: Catalogue, slate_id: str) -> Slate:
-    """The first candidates by their fused score: the list that still comes when a policy does not."""
+def plain_slate(
+    request: Request, candidates: Candidates, catalogue: Catalogue, slate_id: str, policy: str = "plain"
+) -> Slate:
+    """The first candidates by their fused score: the list that still comes when a policy does not.
+
+    Also one whose order was asked for, which ``policy`` then names. No ranker learns from it: it has no features.
+    """
     positions = np.argsort(-candidates.fused, kind="stable")[: request.size]
     return Slate(
         slate_id=slate_id,
@@ -144,7 +149,7 @@ def plain_slate(request: Request, candidates: Candidates, catalogue: Catalogue, 
         user_id=request.user_id,
         query=request.query.text if request.query else None,
         anchor_item_ids=tuple(catalogue.ids(request.anchor_rows)),
-        versions={"policy": "plain"},
+        versions={"policy": policy},
     )
 
 

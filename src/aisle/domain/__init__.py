@@ -6,11 +6,25 @@ from aisle.domain.chat import Message
 from aisle.domain.documents import Document
 from aisle.domain.events import EVENT_CODE, EVENT_TYPES, INTEREST_TYPES, SHOWN_TYPES, Event, EventType
 from aisle.domain.explanations import Explanation, Reason, SlotReasons
+from aisle.domain.facets import AttributeFacet, CategoryFacet, Facet, Facets, PriceFacet, RatingFacet
 from aisle.domain.features import Examples, Features
+from aisle.domain.highlights import Highlight, Marked
 from aisle.domain.items import UNKNOWN_LANGUAGE, Item, ItemKind, ItemText
 from aisle.domain.refusals import Refusal
-from aisle.domain.requests import Context, Filters, Query, Request, UserState
-from aisle.domain.slates import OUTCOME_NAMES, Facet, Facets, Outcomes, Response, Slate, Slot
+from aisle.domain.relaxed import Relaxed
+from aisle.domain.requests import (
+    SORTS,
+    Context,
+    Filters,
+    Guess,
+    Intent,
+    PriceRange,
+    Query,
+    Request,
+    Sort,
+    UserState,
+)
+from aisle.domain.slates import OUTCOME_NAMES, Outcomes, Response, Slate, Slot
 from aisle.domain.snapshots import INTERACTION_SCHEMA, Snapshot
 from aisle.domain.tables import DocumentTable, EventTable, ItemTable, UserTable
 from aisle.domain.users import User
@@ -23,9 +37,12 @@ __all__ = [
     "NO_VALUE",
     "OUTCOME_NAMES",
     "SHOWN_TYPES",
+    "SORTS",
     "UNKNOWN_LANGUAGE",
+    "AttributeFacet",
     "Candidates",
     "Catalogue",
+    "CategoryFacet",
     "Context",
     "Document",
     "DocumentTable",
@@ -38,21 +55,30 @@ __all__ = [
     "Facets",
     "Features",
     "Filters",
+    "Guess",
+    "Highlight",
+    "Intent",
     "Item",
     "ItemKind",
     "ItemTable",
     "ItemText",
+    "Marked",
     "Message",
     "Outcomes",
+    "PriceFacet",
+    "PriceRange",
     "Query",
+    "RatingFacet",
     "Reason",
     "Refusal",
+    "Relaxed",
     "Request",
     "Response",
     "Slate",
     "Slot",
     "SlotReasons",
     "Snapshot",
+    "Sort",
     "User",
     "UserState",
     "UserTable",

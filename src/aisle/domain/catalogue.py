@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from aisle.domain.attributes import ItemAttributes
 from aisle.domain.items import ItemKind
 from aisle.domain.tables import ItemTable
 from aisle.errors import DataError
@@ -63,7 +64,7 @@ class Catalogue:
     Reading is lock-free: a reader takes ``n_items`` and slices; writers append behind it. Category nodes are full paths
     joined by ``" > "``; ``category`` holds the deepest node of each item.
 
-    Memory: about 60 bytes an item plus its id, which counts twice where it holds capitals.
+    Memory: about 60 bytes an item plus its id, which counts twice where it holds capitals, and its ``attributes``.
     """
 
     def __init__(self, items: ItemTable | None = None) -> None:
@@ -72,6 +73,7 @@ class Catalogue:
         self.sellers = Names()
         self.currencies = Names()
         self.categories = Names()
+        self.attributes = ItemAttributes()
         self.version = 0
         """Raised by every change; caches of masks are keyed by it."""
         self._row_of: dict[str, int] = {}
@@ -153,6 +155,7 @@ class Catalogue:
             for name in ("price_minor", "cost_minor", "stock", "created_ms", "starts_ms", "ends_ms"):
                 self._arrays[name][rows] = frame[name].fill_null(NO_VALUE).to_numpy()
             self._arrays["is_available"][rows] = frame["is_available"].to_numpy()
+            self.attributes.put(rows, frame["attributes"])
             # Only now can readers find the new rows: everything that they look up by row is there.
             self.item_ids.extend(new)
             self._row_of.update(new)

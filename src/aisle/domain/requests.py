@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,43 @@ from aisle.domain.checks import several
 from aisle.domain.items import ItemKind
 from aisle.domain.steering import UNSTEERED, Steering
 from aisle.errors import DataError, unknown_name
+
+Sort = Literal["relevance", "price-up", "price-down", "newest", "rating", "popularity"]
+"""What a list is ordered by; all but relevance order what is relevant enough to be found, the best first."""
+SORTS: tuple[Sort, ...] = get_args(Sort)
+
+
+class Intent(StrEnum):
+    """What somebody who types a query is after."""
+
+    PRODUCT = "product"
+    CATEGORY = "category"
+    BRAND = "brand"
+    PRICE = "price"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One thing that a query may mean: a category's path, a brand, an attribute's value; ``probability`` in 0 to 1."""
+
+    value: str
+    probability: float
+    name: str | None = None
+    """Of an attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRange:
+    """Inclusive minor units of the shop's currency, None where it is open, and how sure it is in 0 to 1.
+
+    ``is_limit``: sure enough to limit the list, unless the caller sets prices; its words are not searched for.
+    """
+
+    low_minor: int | None
+    high_minor: int | None
+    probability: float
+    is_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +63,26 @@ class Synonym:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was typed and what was understood. Step by step understanding fills more of it."""
+    """What was typed and what was understood.
+
+    ``corrected`` is what is searched for where that is not what was typed; guesses come likeliest first; ``intents``
+    has a probability for each ``Intent``, or is empty where nothing is known.
+    """
 
     text: str
     corrected: str | None = None
     language: str | None = None
+    intents: tuple[tuple[Intent, float], ...] = ()
+    categories: tuple[Guess, ...] = ()
+    brands: tuple[Guess, ...] = ()
+    attributes: tuple[Guess, ...] = ()
+    price: PriceRange | None = None
     synonyms: tuple[Synonym, ...] = ()
 
     @property
     def effective(self) -> str:
         """The text to search with."""
-        return self.corrected or self.text
+        return self.text if self.corrected is None else self.corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +91,18 @@ class Filters:
 
     Prices are inclusive minor units of the shop's currency; an item priced in another currency matches none.
     ``categories`` are paths joined by ``" > "`` and include what lies below them. ``is_in_stock_only`` False also shows
-    items that cannot be bought now.
+    items that cannot be bought now. ``attributes`` asks for any of the values of each name, and all of the names.
+    ``min_rating`` is the least mean of an item's ratings; what nobody rated has none.
     """
 
     kinds: tuple[ItemKind, ...] = ()
     categories: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
     sellers: tuple[str, ...] = ()
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     min_price_minor: int | None = None
     max_price_minor: int | None = None
+    min_rating: float | None = None
     is_in_stock_only: bool = True
     excluded_item_ids: tuple[str, ...] = ()
     has_seen: bool = True
@@ -62,6 +114,8 @@ class Filters:
         for name in ("categories", "brands", "sellers", "excluded_item_ids"):
             object.__setattr__(self, name, several(name, getattr(self, name)))
         object.__setattr__(self, "kinds", tuple(map(_kind, several("kinds", self.kinds))))
+        chosen = {name: several("attributes", self.attributes[name]) for name in sorted(self.attributes)}
+        object.__setattr__(self, "attributes", {name: values for name, values in chosen.items() if values})
         low, high = self.min_price_minor, self.max_price_minor
         if low is not None and high is not None and low > high:
             raise DataError(f"min_price_minor {low} is above max_price_minor {high}", field="min_price_minor")
@@ -129,11 +183,14 @@ class Request:
     filters: Filters = Filters()
     context: Context = Context()
     size: int = 20
+    sort: Sort = "relevance"
     steering: Steering = UNSTEERED
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise DataError(f"size is {self.size}; at least 1 item must be asked for", field="size")
+        if self.sort not in SORTS:
+            raise DataError(unknown_name("sort", self.sort, SORTS), field="sort")
 
     @property
     def user_id(self) -> str | None:

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from aisle.domain.facets import Facets
 from aisle.domain.features import Features
+from aisle.domain.highlights import Highlight
+from aisle.domain.relaxed import Relaxed
+from aisle.domain.requests import Query
 from aisle.errors import DataError
 
 OUTCOME_NAMES = ("click", "purchase", "revenue", "margin")
@@ -84,35 +88,15 @@ class Slate:
 
 
 @dataclass(frozen=True, slots=True)
-class Facet:
-    """One value that a list could be narrowed to, and how many of the items found have it."""
-
-    value: str
-    n_items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Facets:
-    """How the items found spread, each facet under every filter but its own: most frequent values first.
-
-    Prices in minor units of the shop's currency, None when no item found has one.
-    """
-
-    categories: tuple[Facet, ...] = ()
-    brands: tuple[Facet, ...] = ()
-    lowest_price_minor: int | None = None
-    highest_price_minor: int | None = None
-    n_in_stock: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Response:
     """An answer: the slate and the names of parts that failed, were late or were skipped.
 
     ``n_found`` counts the candidates the list was chosen from, ``timings_ms`` the milliseconds of each stage and source
-    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``, ``rules`` the
-    query rules that acted, ``searched`` what was searched for in place of what was typed, and ``redirect`` the address
-    that a rule leads to.
+    (shared by all questions answered together), ``facets`` what was asked for with ``Ask.with_facets``, ``highlights``
+    (by item) with ``Ask.with_highlights``. ``cursor`` asks for the next page, None on the last. ``relaxed`` says what
+    was given up because nothing was found; None otherwise. ``n_more_variants`` has, by item that is in a group, how
+    many further ones of the group were found; None where the placement groups nothing. ``query`` is what was
+    understood of a query, ``rules`` the query rules that acted, and ``redirect`` the address that a rule leads to.
     """
 
     slate: Slate
@@ -120,11 +104,21 @@ class Response:
     n_found: int = 0
     timings_ms: Mapping[str, float] = field(default_factory=dict, compare=False)
     facets: Facets | None = None
+    query: Query | None = None
+    cursor: str | None = None
+    relaxed: Relaxed | None = None
+    highlights: Mapping[str, Highlight] | None = None
+    n_more_variants: Mapping[str, int] | None = None
     rules: tuple[str, ...] = ()
-    searched: str | None = None
     redirect: str | None = None
 
     @property
     def item_ids(self) -> tuple[str, ...]:
         """The items shown, in order."""
         return self.slate.item_ids
+
+    @property
+    def searched(self) -> str | None:
+        """What was searched for in place of what was typed; None where that is the same."""
+        query = self.query
+        return None if query is None or query.effective == query.text else query.effective

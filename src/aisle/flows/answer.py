@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aisle.decision import plain_slate, unpredicted
-from aisle.domain import Candidates, Facets, Features, Outcomes, Query, Request, Response, Slate
+from aisle.domain import Candidates, Facets, Features, Outcomes, Query, Relaxed, Request, Response, Slate
 from aisle.errors import AisleError
+from aisle.flows.arrange import arrange, wide_enough
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
 from aisle.flows.facets import Widened, count_facets, widened
+from aisle.flows.paging import Page, read_cursor
 from aisle.flows.propose import propose
-from aisle.flows.ruled import QUERY_RULES, said, steered
+from aisle.flows.relax import Relaxing, count_over
+from aisle.flows.respond import Shown, respond
+from aisle.flows.ruled import QUERY_RULES, steered
 from aisle.flows.stages import RANKER, STATISTICS, InService, Predict, Stages
 from aisle.flows.understand import understand
 from aisle.flows.watch import Watch
@@ -48,33 +52,49 @@ def answer(
     with watch.timing("catch_up"):
         degraded.guard_unhurried(LATEST_EVENTS, stages.catch_up, otherwise=lambda: None)
     with watch.timing("understand"):
+        cursors = [read_cursor(placement, ask, stages.clock()) for ask in asks]
+        queries = [
+            page if isinstance(page, AisleError) else query for page, query in zip(cursors, queries, strict=True)
+        ]
         understood = understand(placement, config, asks, queries, stages, degraded)
     requests = [one for one in understood if isinstance(one, Request)]
     if not requests:
         return [one for one in understood if isinstance(one, AisleError)]
-    wants_facets = [ask.with_facets for ask, one in zip(asks, understood, strict=True) if isinstance(one, Request)]
+    of_requests = [place for place, one in enumerate(understood) if isinstance(one, Request)]
+    pages = [page if isinstance(page := cursors[place], Page) else None for place in of_requests]
+    wants_facets = [asks[place].with_facets for place in of_requests]
     wider = degraded.guard("facets", lambda: widened(requests, wants_facets, stages.rules), otherwise=list)
     asked = [*requests, *(one.request for one in wider)]
-    proposed = propose(asked, config, stages.catalogue, in_service, stages.fuse, degraded, watch)
-    requests, candidates = steered(requests, proposed[: len(requests)], stages, degraded)
-    facets = facets_of(wants_facets, candidates, wider, proposed[len(requests) :], stages, degraded, watch)
+    wide = wide_enough(requests, config)
+    proposed = propose(asked, wide, stages.catalogue, in_service, stages.fuse, degraded, watch)
+    relaxing = Relaxing(wide, stages, in_service, degraded, watch)
+    candidates, relaxed = relaxing.relax_empty(requests, proposed[: len(requests)], pages)
+    requests, candidates = steered(requests, candidates, stages, degraded)
+    counted = count_over(proposed, candidates, relaxed)
+    facets = facets_of(wants_facets, counted, wider, proposed[len(requests) :], stages, degraded, watch)
+    arranged = arrange(requests, candidates, pages, config, stages, degraded)
     shortlists = [
-        found.best(max(config.n_ranked, request.size)) for request, found in zip(requests, candidates, strict=True)
+        one.candidates.best(max(config.n_ranked, request.size) if one.policy is None else request.size)
+        for request, one in zip(requests, arranged, strict=True)
     ]
     with watch.timing("describe"):
         features = describe(requests, shortlists, in_service, degraded)
     with watch.timing("rank"):
         outcomes = rank(requests, shortlists, features, in_service, stages.fallback, degraded)
     with watch.timing("decide"):
-        slates = decide(requests, shortlists, outcomes, features, config, stages, degraded)
-        slates = [stamp(slate, request, config, in_service) for slate, request in zip(slates, requests, strict=True)]
+        policies = [one.policy for one in arranged]
+        slates = decide(requests, shortlists, outcomes, features, policies, config, stages, degraded)
+        slates = [
+            stamp(slate, request, config, in_service, how)
+            for slate, request, how in zip(slates, requests, relaxed, strict=True)
+        ]
     with watch.timing("record"):
         degraded.guard("slate-log", lambda: stages.slates.put(slates), otherwise=lambda: None)
-    watch.finish(len(asks))
-    responses = (
-        said(Response(slate, degraded.parts, len(found), watch.timings_ms, counted), request)
-        for slate, found, counted, request in zip(slates, candidates, facets, requests, strict=True)
-    )
+    parts = (
+        [asks[place] for place in of_requests], requests, pages, arranged, relaxed, shortlists, outcomes, slates, facets
+    )  # fmt: skip
+    shown = [Shown(*one) for one in zip(*parts, strict=True)]
+    responses = iter(respond(placement, shown, config, stages, in_service, degraded, watch))
     return [next(responses) if isinstance(one, Request) else one for one in understood]
 
 
@@ -95,9 +115,12 @@ def facets_of(
     for one, found in zip(wider, found_wider, strict=True):
         more[one.place][one.facet] = found
 
+    statistics = stages.lineup.in_service.statistics
+    ratings = None if statistics is None else statistics.mean_ratings
+
     def count() -> list[Facets | None]:
         return [
-            count_facets(stages.catalogue, found, of_facet) if is_wanted else None
+            count_facets(stages.catalogue, found, of_facet, stages.currency, ratings) if is_wanted else None
             for is_wanted, found, of_facet in zip(wanted, candidates, more, strict=True)
         ]
 
@@ -145,11 +168,14 @@ def decide(
     candidates: Sequence[Candidates],
     outcomes: Sequence[Outcomes],
     features: Sequence[Features | None],
+    policies: Sequence[str | None],
     config: PlacementConfig,
     stages: Stages,
     degraded: Degraded,
 ) -> list[Slate]:
-    """The slates; plain ones by the fused score where the policy fails."""
+    """The slates; plain ones by the fused score where the policy fails, or where ``policies`` names an order that the
+    candidates stand in already.
+    """
     slate_ids = [stages.new_slate_id() for _ in requests]
     for name in dict.fromkeys(name for one in outcomes for name in unpredicted(one, config)):
         degraded.miss(f"objective.{name}")
@@ -157,8 +183,10 @@ def decide(
     def by_policy() -> list[Slate]:
         return [
             stages.policy.select(request, found, outcome, config, slate_id, known)
-            for request, found, outcome, known, slate_id in zip(
-                requests, candidates, outcomes, features, slate_ids, strict=True
+            if kept is None
+            else plain_slate(request, found, stages.catalogue, slate_id, kept)
+            for request, found, outcome, known, kept, slate_id in zip(
+                requests, candidates, outcomes, features, policies, slate_ids, strict=True
             )
         ]
 
@@ -171,10 +199,13 @@ def decide(
     return degraded.attempt("policy", POLICY_BY, by_policy, otherwise=plainly)
 
 
-def stamp(slate: Slate, request: Request, config: PlacementConfig, in_service: InService) -> Slate:
-    """Write the versions of the sources that answered into the slate, and of the query rules that acted."""
+def stamp(
+    slate: Slate, request: Request, config: PlacementConfig, in_service: InService, relaxed: Relaxed | None
+) -> Slate:
+    """Write into the slate the versions of what answered, of query rules that acted, and how it was relaxed."""
     versions = in_service.versions
     used = {name: versions[name] for name in (*config.sources, *config.backfill, STATISTICS) if name in versions}
     if request.steering.rule_ids:
         used[QUERY_RULES] = str(request.steering.version)
-    return replace(slate, versions={**used, **slate.versions})
+    how = {} if relaxed is None else {"relaxed": relaxed.step}
+    return replace(slate, versions={**used, **slate.versions, **how})

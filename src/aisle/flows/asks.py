@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from aisle.domain import Context, Filters, Response
+from aisle.domain import Context, Filters, Response, Sort
 from aisle.errors import AisleError
 
 
 @dataclass(frozen=True)
 class Ask:
     """One question to the shop. ``size`` None means the placement's; ``item_ids`` are what the list is about;
-    ``with_facets`` asks for counts over what was found, to narrow it by.
+    ``with_facets`` asks for counts over what was found, to narrow it by, ``with_highlights`` for the places in titles
+    and descriptions that answer the query. ``cursor`` is that of the page before; all but ``size`` and what is asked
+    for besides must be as it was there.
     """
 
     user_id: str | None = None
@@ -21,7 +23,10 @@ class Ask:
     size: int | None = None
     filters: Filters = field(default_factory=Filters)
     context: Context = field(default_factory=Context)
+    sort: Sort = "relevance"
+    cursor: str | None = None
     with_facets: bool = False
+    with_highlights: bool = False
 
 
 def pages(asks: Sequence[Ask], size: int = 1_024) -> Iterator[Sequence[Ask]]:

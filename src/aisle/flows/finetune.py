@@ -108,8 +108,9 @@ def finetune(
         }
         with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
             shutil.copytree(target, draft.folder, dirs_exist_ok=True)
+        manifest = artifacts.promote(named, draft.version)
         shutil.rmtree(work)
-    return artifacts.promote(named, draft.version)
+    return manifest
 
 
 def check_name(name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from aisle.domain import NO_VALUE, Candidates, Catalogue, Request, allowed_mask
 from aisle.flows.degraded import Degraded
+from aisle.flows.meant import meant_first
 from aisle.flows.stages import Fuse, InService
 from aisle.flows.watch import Watch
 from aisle.settings import PlacementConfig
@@ -39,7 +40,10 @@ def propose(
             lambda: fuse(requests, found, config.fusion, in_service.scorers),
             otherwise=lambda: list(next(iter(found.values()), [Candidates.empty() for _ in requests])),
         )
-    candidates = [beside(request, of, config, catalogue) for request, of in zip(requests, candidates, strict=True)]
+    candidates = [
+        meant_first(request, beside(request, of, config, catalogue), config.guesses, catalogue)
+        for request, of in zip(requests, candidates, strict=True)
+    ]
     for name in config.backfill:
         short = [i for i, request in enumerate(requests) if len(candidates[i]) < request.size]
         if not short:

@@ -23,6 +23,7 @@ from aisle.language.adapt_config import AdaptConfig
 from aisle.language.contrast_pairs import TextPairs
 from aisle.language.rewriting import rewrite
 from aisle.storage import SqlRewritings
+from aisle.storage.durable import move
 
 _PERSONAL = re.compile(r"@|\d(?:[\s().-]*\d){5}")
 """An address, or six digits and more one after another: a telephone, a card, an order."""
@@ -67,7 +68,7 @@ class ShopRewriter:
         work.mkdir(parents=True, exist_ok=True)
         new = work / "rewritten.new"
         new.write_text(json.dumps({"ways": found.ways, "metrics": found.metrics}), encoding="utf-8")
-        new.replace(file)
+        move(new, file)
         return found
 
     def rewritten(self, config: AdaptConfig, learned: TextPairs, texts: Sequence[str]) -> OtherWays:

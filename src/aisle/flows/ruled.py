@@ -202,12 +202,11 @@ def _members(
 
 
 def said(response: Response, request: Request) -> Response:
-    """The answer with the rules that acted, what they made of the query and where they lead."""
+    """The answer with the rules that acted and where they lead."""
     steering = request.steering
     if not steering.rule_ids:
         return response
     placed = {slot.placed_by for slot in response.slate.slots}
     pinning = {pin.rule_id for pin in steering.pins} - placed
     acted = tuple(rule_id for rule_id in steering.rule_ids if rule_id not in pinning)
-    searched = request.query.effective if request.query and request.query.effective != request.query.text else None
-    return replace(response, rules=acted, searched=searched, redirect=steering.redirect)
+    return replace(response, rules=acted, redirect=steering.redirect)

@@ -24,8 +24,8 @@ from aisle.contracts import (
     Statistics,
 )
 from aisle.decision import ItemVectors
-from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Request, Slate, UserState
-from aisle.errors import ConfigError, unknown_name
+from aisle.domain import Candidates, Catalogue, Features, Filters, Outcomes, Query, Request, Slate, UserState
+from aisle.errors import ConfigError, NotReadyError, unknown_name
 from aisle.flows.degraded import Complaints
 from aisle.flows.workers import Workers
 from aisle.merchandising import NO_RULES, CompiledRules
@@ -35,6 +35,8 @@ Value = TypeVar("Value")
 
 STATISTICS = "statistics"
 """The name under which the statistics stand among versions and failures; no source may be called so."""
+UNDERSTANDING = "understanding"
+"""The same for what reads queries."""
 RANKER = "ranker"
 """The same for the trained ranker."""
 
@@ -50,6 +52,14 @@ class Fuse(Protocol):
         scorers: Mapping[str, Scorer],
     ) -> list[Candidates]:
         """Fused candidates of each request, keeping the score of every source."""
+        ...
+
+
+class QueryReader(LivePart, Protocol):
+    """Guesses what a query asks for."""
+
+    def read(self, text: str, language: str | None = None) -> Query:
+        """The query with guesses; ``text`` in NFKC, ``language`` the asker's where it is known."""
         ...
 
 
@@ -105,17 +115,20 @@ class InService:
     """The parts that answer at one moment, and the version of each.
 
     ``statistics`` and ``ranker`` are None while there is none of its own; the list then follows the fused score.
+    Without a ``reader`` queries are taken as they are typed.
     """
 
     sources: Mapping[str, CandidateSource]
     versions: Mapping[str, str]
     statistics: Statistics | None = None
     ranker: Predict | None = None
+    reader: QueryReader | None = None
 
     @property
     def live_parts(self) -> Mapping[str, LivePart]:
         """Everything that follows the records, by name."""
-        return self.sources if self.statistics is None else {**self.sources, STATISTICS: self.statistics}
+        others = {STATISTICS: self.statistics, UNDERSTANDING: self.reader}
+        return {**self.sources, **{name: part for name, part in others.items() if part is not None}}
 
     @cached_property
     def scorers(self) -> Mapping[str, Scorer]:
@@ -161,6 +174,11 @@ class Lineup:
         with self._lock:
             self._replace(STATISTICS, version, statistics=statistics)
 
+    def swap_reader(self, reader: QueryReader, version: str) -> None:
+        """Put what reads queries into service, atomically for readers."""
+        with self._lock:
+            self._replace(UNDERSTANDING, version, reader=reader)
+
     def swap_ranker(self, ranker: Predict, version: str) -> None:
         """Put a ranker into service, atomically for readers."""
         with self._lock:
@@ -175,6 +193,7 @@ class Lineup:
                 _without(name, now.versions),
                 None if name == STATISTICS else now.statistics,
                 None if name == RANKER else now.ranker,
+                None if name == UNDERSTANDING else now.reader,
             )
             self.failures = {**self.failures, name: why}
 
@@ -187,6 +206,14 @@ class Lineup:
         now = self.in_service
         self.in_service = replace(now, versions={**now.versions, name: version}, **parts)
         self.failures = _without(name, self.failures)
+
+
+def known_statistics(lineup: Lineup) -> Statistics:
+    """The statistics in service; raises ``NotReadyError`` while there are none."""
+    statistics = lineup.in_service.statistics
+    if statistics is None:
+        raise NotReadyError("ratings and popularity are not counted yet", command="aisle train")
+    return statistics
 
 
 def _without(name: str, mapping: Mapping[str, Value]) -> dict[str, Value]:
@@ -208,6 +235,8 @@ class Stages:
     """Ranks by the fused score where no ranker was trained, or where it fails."""
     policy: Policy
     placements: Mapping[str, PlacementConfig]
+    currency: str
+    """The shop's, in which prices are counted."""
     clock: Clock
     new_slate_id: Callable[[], str]
     meter: Meter

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aisle.contracts import RecordStore
 from aisle.domain import INTEREST_TYPES, EventType, Snapshot
 from aisle.language.contrast_pairs import TextPairs
+from aisle.storage.durable import flush, move
 
 Int64Array = NDArray[np.int64]
 
@@ -40,7 +41,8 @@ _NEWEST_SLATES = 100_000
 class ShopPairs:
     """Pairs of every kind in one table: ``kind``, ``left`` (text), ``item_row`` of the right text, sorted.
 
-    ``texts`` (n_items,) are the items' texts as they are searched, ``descriptions`` what pairs of that kind lead to.
+    ``texts`` (n_items,) are the items' texts as they are searched. Pairs of a title with its description lead to row
+    ``description_row`` of ``descriptions``, one in each language of an item; for other kinds it is null.
     """
 
     frame: pl.DataFrame
@@ -55,13 +57,6 @@ class ShopPairs:
         found = self.frame.group_by("kind", maintain_order=True).len().iter_rows()
         return {f"n_pairs.{kind}": float(n) for kind, n in found}
 
-    def at_most(self, n: int) -> ShopPairs:
-        """At most ``n`` pairs: all kinds keep their share, chosen by a hash of the left text."""
-        if len(self) <= n:
-            return self
-        chosen = self.frame.with_columns(order=pl.col("left").hash(0)).sort("order").head(n).drop("order")
-        return ShopPairs(chosen.sort("kind", "left", "item_row"), self.texts, self.descriptions)
-
     def save(self, folder: Path) -> None:
         """Write all to ``folder``, the pairs last, so that they are there only when all is."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +64,9 @@ class ShopPairs:
         of_items = pl.DataFrame({"text": self.descriptions}, schema={"text": pl.String})
         of_items.write_parquet(folder / "descriptions.parquet")
         self.frame.write_parquet(folder / "pairs.new")
-        (folder / "pairs.new").replace(folder / _SAVED)
+        for name in ("texts", "descriptions"):
+            flush(folder / f"{name}.parquet")
+        move(folder / "pairs.new", folder / _SAVED)
 
     @classmethod
     def saved(cls, folder: Path) -> Self | None:
@@ -105,9 +102,7 @@ class ShopPairs:
         return [text for row, text in enumerate(self.texts) if row not in hidden]
 
     def _as_pairs(self, frame: pl.DataFrame) -> TextPairs:
-        rows = frame.with_columns(
-            right=pl.col("item_row") + pl.when(pl.col("kind") == DESCRIPTION).then(len(self.texts)).otherwise(0)
-        )
+        rows = frame.with_columns(right=pl.coalesce(pl.col("description_row") + len(self.texts), "item_row"))
         everything = [*self.texts, *self.descriptions]
         used = np.unique(rows["right"].to_numpy())
         lefts = rows["left"].unique(maintain_order=True)
@@ -141,25 +136,49 @@ def _compared(held_out: pl.DataFrame) -> pl.DataFrame:
     return queries if queries["left"].n_unique() >= _ENOUGH_QUERIES else held_out
 
 
-def gather_pairs(snapshot: Snapshot, records: RecordStore, texts: Sequence[str]) -> ShopPairs:
-    """All pairs that the records hold; ``texts`` (n_items,) are the items' as they are searched.
+def gather_pairs(
+    snapshot: Snapshot, records: RecordStore, texts: Sequence[str], at_most: int | None = None
+) -> ShopPairs:
+    """The pairs that the records hold.
 
-    Cost: O(events + slates), a few seconds a million.
+    Args:
+        snapshot: items and behaviour.
+        records: for what was searched and clicked.
+        texts: (n_items,) the items' as they are searched.
+        at_most: pairs; all kinds keep their share, chosen by a hash of the left text. None takes all.
+
+    Cost: O(events + slates), a few seconds a million; texts are written out for the pairs that are chosen only.
     """
-    named = snapshot.items.frame.select(
-        pl.col("texts").list.first().struct.field("title").fill_null("").alias("title"),
-        pl.col("texts").list.first().struct.field("description").fill_null("").alias("description"),
-    )
-    descriptions = named["description"].to_list()
-    kinds = [
+    described = _described(snapshot)
+    typed = [
         _of_queries(_answers_to_searches(snapshot, records)),
         _of_queries(_answers_in_lists(snapshot, records)),
-        _of_descriptions(named),
-        _of_neighbours(snapshot, texts, VIEWED, INTEREST_TYPES),
-        _of_neighbours(snapshot, texts, BOUGHT, (EventType.PURCHASE,)),
+        _of_descriptions(described),
     ]
-    frame = pl.concat(kinds).filter(pl.col("left").str.strip_chars() != "")
-    return ShopPairs(frame.unique().sort("kind", "left", "item_row"), texts, descriptions)
+    near = [
+        _of_neighbours(snapshot, VIEWED, INTEREST_TYPES),
+        _of_neighbours(snapshot, BOUGHT, (EventType.PURCHASE,)),
+    ]
+    of_items = pl.DataFrame({"left": list(texts)}, schema={"left": pl.String}).select(order=_ORDER, is_said=_IS_SAID)
+    of_items = of_items.with_row_index("left_row").with_columns(pl.col("left_row").cast(pl.Int64))
+    frame = pl.concat(
+        [
+            *(one.with_columns(order=_ORDER, is_said=_IS_SAID) for one in typed),
+            *(one.join(of_items, on="left_row", how="left") for one in near),
+        ],
+        how="diagonal",
+    )
+    frame = frame.filter("is_said").unique(_PAIR, keep="first", maintain_order=True).sort(_PAIR)
+    chosen = frame if at_most is None else frame.head(at_most)
+    left = [texts[row] if text is None else text for text, row in chosen.select("left", "left_row").iter_rows()]
+    chosen = chosen.select("kind", pl.Series("left", left, dtype=pl.String), "item_row", "description_row")
+    ordered = chosen.sort("kind", "left", "item_row", "description_row")
+    return ShopPairs(ordered, texts, described["description"].to_list())
+
+
+_PAIR = ("order", "kind", "item_row", "description_row")
+_ORDER = pl.col("left").hash(0)
+_IS_SAID = pl.col("left").str.strip_chars() != ""
 
 
 def _of_queries(answers: pl.DataFrame) -> pl.DataFrame:
@@ -168,23 +187,42 @@ def _of_queries(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _answers_to_searches(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
-    """``query`` and ``item_row`` of the clicks and purchases that came soon after a search, before the next one."""
+    """``query`` and ``item_row`` of the clicks and purchases that came soon after a search, before the next one.
+
+    Both are of one session, or of one user where either names no session, as orders often do not.
+    """
     pages = [table.frame.select("user_id", "session_id", "time_ms", "query") for table in records.read_searches()]
     if not pages:
         return pl.DataFrame(schema={"query": pl.String, "item_row": pl.Int64})
     users = pl.DataFrame({"user_id": list(snapshot.user_ids)}, schema={"user_id": pl.String}).with_row_index("user_row")
-    who = pl.coalesce("session_id", "user_id").alias("who")
-    searches = pl.concat(pages).select(who, "time_ms", "query").sort("time_ms")
+    searches = pl.concat(pages).sort("time_ms").with_columns(searched_ms="time_ms")
     done = (
         snapshot.interactions.lazy()
         .filter(pl.col("type").is_in([kind.value for kind in INTEREST_TYPES]))
         .join(users.lazy().with_columns(pl.col("user_row").cast(pl.Int32)), on="user_row")
-        .select(who, "time_ms", "item_row")
+        .select("user_id", "session_id", "time_ms", pl.col("item_row").cast(pl.Int64))
         .sort("time_ms")
+        .with_row_index("response")
         .collect()
     )
-    joined = done.join_asof(searches, on="time_ms", by="who", tolerance=_SOON_MS, check_sortedness=False)
-    return joined.filter(pl.col("query").is_not_null()).select("query", pl.col("item_row").cast(pl.Int64))
+    in_session, outside = pl.col("session_id").is_not_null(), pl.col("session_id").is_null()
+    ways = [
+        (done.filter(in_session), searches.filter(in_session), "session_id"),
+        (done.filter(in_session), searches.filter(outside), "user_id"),
+        (done.filter(outside), searches, "user_id"),
+    ]
+    found = [
+        responses.join_asof(
+            asked.select(by, "time_ms", "searched_ms", "query"),
+            on="time_ms",
+            by=by,
+            tolerance=_SOON_MS,
+            check_sortedness=False,
+        ).select("response", "item_row", "query", "searched_ms")
+        for responses, asked, by in ways
+    ]
+    latest = pl.concat(found).drop_nulls("query").sort("response", "searched_ms", maintain_order=True)
+    return latest.unique("response", keep="last", maintain_order=True).select("query", "item_row")
 
 
 def _answers_in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
@@ -213,15 +251,23 @@ def _answers_in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
     ).filter(pl.col("item_row") >= 0)
 
 
-def _of_descriptions(named: pl.DataFrame) -> pl.DataFrame:
-    described = named.with_row_index("item_row").filter(pl.col("description").str.strip_chars() != "")
-    return described.select(
-        pl.lit(DESCRIPTION).alias("kind"), pl.col("title").alias("left"), pl.col("item_row").cast(pl.Int64)
+def _described(snapshot: Snapshot) -> pl.DataFrame:
+    """``item_row``, ``title`` and ``description`` of each item in each of its languages that has both."""
+    rows = snapshot.items.frame.select("texts").with_row_index("item_row").explode("texts").drop_nulls("texts")
+    named = rows.select("item_row", pl.col("texts").struct.unnest())
+    return named.filter(pl.col("title").str.strip_chars() != "", pl.col("description").str.strip_chars() != "")
+
+
+def _of_descriptions(described: pl.DataFrame) -> pl.DataFrame:
+    return described.with_row_index("description_row").select(
+        pl.lit(DESCRIPTION).alias("kind"),
+        pl.col("title").alias("left"),
+        pl.col("item_row", "description_row").cast(pl.Int64),
     )
 
 
-def _of_neighbours(snapshot: Snapshot, texts: Sequence[str], kind: str, types: Sequence[EventType]) -> pl.DataFrame:
-    """Items that followed each other in a session or basket more than once, the nearest few of each.
+def _of_neighbours(snapshot: Snapshot, kind: str, types: Sequence[EventType]) -> pl.DataFrame:
+    """Items that followed each other in a session or basket more than once, the nearest few of each; by ``left_row``.
 
     Near is ``together / sqrt(n_left n_right)``, cosine of their occurrences, so that what everybody takes is near to
     little.
@@ -249,10 +295,6 @@ def _of_neighbours(snapshot: Snapshot, texts: Sequence[str], kind: str, types: S
         .head(_NEIGHBOURS)
         .collect()
     )
-    return pl.DataFrame(
-        {
-            "kind": pl.Series([kind] * near.height, dtype=pl.String),
-            "left": pl.Series([texts[row] for row in near["item_row"]], dtype=pl.String),
-            "item_row": near["next"],
-        }
+    return near.select(
+        pl.lit(kind).alias("kind"), pl.col("item_row").alias("left_row"), pl.col("next").alias("item_row")
     )

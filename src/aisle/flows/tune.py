@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aisle.contracts import Progress, RecordStore
+import polars as pl
+
+from aisle.contracts import Progress, RecordStore, silent
 from aisle.domain import Snapshot
 from aisle.errors import ConfigError
-from aisle.flows.rewriting import ShopRewriter
+from aisle.flows.rewriting import OtherWays, ShopRewriter
 from aisle.flows.text_pairs import begun_with, gather_pairs
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
@@ -24,7 +26,8 @@ from aisle.language.labelled_texts import LabelledTexts
 from aisle.language.model_folder import open_model_folder
 from aisle.language.pretrain_config import PretrainConfig
 from aisle.settings import EncoderConfig
-from aisle.training.tuning import Tuned, parse_space, tune
+from aisle.storage.durable import move
+from aisle.training.tuning import OnRay, Trained, Tuned, parse_space, tune
 
 _ASKED = (
     "masking",
@@ -52,6 +55,7 @@ def tune_adapt(
     folder: Path,
     rewriter: ShopRewriter,
     progress: Progress,
+    on_ray: int = 0,
 ) -> Tuned:
     """Try settings of ``[adapt]`` on the shop's own pairs.
 
@@ -66,6 +70,7 @@ def tune_adapt(
         folder: for the trials.
         rewriter: for other ways to write texts, where a trial asks for them.
         progress: hears of each part.
+        on_ray: trials at a time on a Ray cluster; 0 makes them here, one after another.
 
     Raises:
         ConfigError: a range or a setting is wrong.
@@ -75,33 +80,46 @@ def tune_adapt(
     model = open_model_folder(encoding.model)
     fixed = AdaptConfig.parse(settings, "adapt")
     own = folder / _named(model.digest, settings, varied)
-    pairs = begun_with(own / "began", lambda: gather_pairs(snapshot, records, texts).at_most(fixed.most_pairs))
+    pairs = begun_with(own / "began", lambda: gather_pairs(snapshot, records, texts, fixed.most_pairs))
     learned, held_out = pairs.parted(fixed.validation_share)
     readable = pairs.readable(fixed.validation_share)
 
-    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
-        from aisle.language.adapting import adapt as adapt_model  # brings torch
-        from aisle.language.adapting import require_possible
+    if on_ray and (fixed.views.rewritten_chance or "views.rewritten_chance" in space):
+        raise ConfigError(
+            "adapt.views.rewritten_chance asks the chat model, which processes of a cluster cannot; search without "
+            "--on-ray, or with rewritten_chance = 0",
+            setting="adapt.views.rewritten_chance",
+        )
 
-        config = AdaptConfig.parse(over(settings, trial), "adapt")
-        require_possible(learned, held_out, config)
-        rewritten = rewriter.begun_with(work, config, learned, pairs.texts)
-        target = work / "model"
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        return adapt_model(
-            model,
-            learned,
-            held_out,
-            readable,
-            config,
-            work=work,
-            target=target,
-            rewritten=rewritten.ways,
-            progress=progress,
-        ).after.means()
+    def training(heard: Progress, asked: ShopRewriter | None) -> Trained:
+        def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+            from aisle.language.adapting import adapt as adapt_model  # brings torch
+            from aisle.language.adapting import require_possible
 
-    return tune(trained, space, own, metric=METRIC, n_trials=n_trials, progress=progress)
+            config = AdaptConfig.parse(over(settings, trial), "adapt")
+            require_possible(learned, held_out, config)
+            rewritten = asked.begun_with(work, config, learned, pairs.texts) if asked else OtherWays()
+            target = work / "model"
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+            return adapt_model(
+                model,
+                learned,
+                held_out,
+                readable,
+                config,
+                work=work,
+                target=target,
+                rewritten=rewritten.ways,
+                progress=heard,
+            ).after.means()
+
+        return trained
+
+    there = OnRay(on_ray, training(silent, None)) if on_ray else None
+    return tune(
+        training(progress, rewriter), space, own, metric=METRIC, n_trials=n_trials, progress=progress, on_ray=there
+    )
 
 
 def tune_finetune(
@@ -113,6 +131,7 @@ def tune_finetune(
     n_trials: int,
     folder: Path,
     progress: Progress,
+    on_ray: int = 0,
 ) -> Tuned:
     """Try settings of ``[finetune]`` on labelled tables, by the metric that the settings name.
 
@@ -125,6 +144,7 @@ def tune_finetune(
         n_trials: in all, those in ``folder`` counted.
         folder: for the trials.
         progress: hears of each part.
+        on_ray: trials at a time on a Ray cluster; 0 makes them here, one after another.
 
     Raises:
         ConfigError: a range or a setting is wrong.
@@ -133,37 +153,46 @@ def tune_finetune(
     space, opened = parse_space(varied), open_model_folder(model)
     metric = FinetuneConfig.parse(settings, "finetune").metric
 
-    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
-        from aisle.language.finetuning import finetune as finetune_model  # brings torch
+    def training(heard: Progress) -> Trained:
+        def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+            from aisle.language.finetuning import finetune as finetune_model  # brings torch
 
-        config = FinetuneConfig.parse(over(settings, trial), "finetune")
-        target = work / "model"
-        shutil.rmtree(target, ignore_errors=True)
-        found = finetune_model(opened, tables, tasks, config, work=work, target=target, progress=progress)
-        return {name: value for name, value in found.metrics.items() if "/" not in name}
+            config = FinetuneConfig.parse(over(settings, trial), "finetune")
+            target = work / "model"
+            shutil.rmtree(target, ignore_errors=True)
+            found = finetune_model(opened, tables, tasks, config, work=work, target=target, progress=heard)
+            return {name: value for name, value in found.metrics.items() if "/" not in name}
+
+        return trained
 
     told = f"-{metric}" if metric == "log_loss" else metric
     own = folder / _named(opened.digest, settings, varied, *(repr(one) for one in (*tables, *tasks)))
-    return tune(trained, space, own, metric=told, n_trials=n_trials, progress=progress)
+    there = OnRay(on_ray, training(silent)) if on_ray else None
+    return tune(training(progress), space, own, metric=told, n_trials=n_trials, progress=progress, on_ray=there)
 
 
 def tune_pretrain(
     settings: Mapping[str, Any],
-    texts: Sequence[str],
+    gather: Callable[[], Sequence[str]],
+    more: Sequence[str],
     varied: Sequence[str],
     n_trials: int,
     folder: Path,
     progress: Progress,
+    on_ray: int = 0,
 ) -> Tuned:
     """Try settings of ``[pretrain]`` for a new model, by its loss a token on texts that were kept out.
 
     Args:
         settings: of ``[pretrain]``, as far as they do not vary.
-        texts: what is read.
+        gather: gives what the shop says and is asked. A search that was stopped goes on with what it began with, for
+            losses on other texts could not be compared, and a shop does not stand still.
+        more: other texts that are read; with others it is another search.
         varied: ``KEY=RANGE`` each, see ``training.tuning.parse_space``.
         n_trials: in all, those in ``folder`` counted.
         folder: for the trials.
         progress: hears of each part.
+        on_ray: trials at a time on a Ray cluster; 0 makes them here, one after another.
 
     Raises:
         ConfigError: a range or a setting is wrong, or it changes what the loss is measured on, so that trials could
@@ -179,17 +208,35 @@ def tune_pretrain(
                 setting=f"pretrain.{key}",
             )
 
-    def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
-        from aisle.language.pretraining import pretrain as pretrain_model  # brings torch
+    own = folder / _named("", settings, varied, *sorted(set(more)))
+    texts = _texts_begun_with(own / "began", lambda: [*gather(), *more])
 
-        config = PretrainConfig.parse(over(settings, trial), "pretrain")
-        target = work / "model"
-        shutil.rmtree(target, ignore_errors=True)
-        found = pretrain_model(texts, config, work=work, target=target, progress=progress)
-        return {"loss": found.loss_after}
+    def training(heard: Progress) -> Trained:
+        def trained(trial: Mapping[str, Any], work: Path) -> Mapping[str, float]:
+            from aisle.language.pretraining import pretrain as pretrain_model  # brings torch
 
-    own = folder / _named("", settings, varied, *sorted(set(texts)))
-    return tune(trained, space, own, metric="-loss", n_trials=n_trials, progress=progress)
+            config = PretrainConfig.parse(over(settings, trial), "pretrain")
+            target = work / "model"
+            shutil.rmtree(target, ignore_errors=True)
+            found = pretrain_model(texts, config, work=work, target=target, progress=heard)
+            return {"loss": found.loss_after}
+
+        return trained
+
+    there = OnRay(on_ray, training(silent)) if on_ray else None
+    return tune(training(progress), space, own, metric="-loss", n_trials=n_trials, progress=progress, on_ray=there)
+
+
+def _texts_begun_with(folder: Path, gather: Callable[[], Sequence[str]]) -> list[str]:
+    """What a search began with, kept in ``folder``; else gathered now, each text once."""
+    file = folder / "texts.parquet"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / "texts.new"
+        readable = {text.encode("utf-8", "replace").decode("utf-8") for text in gather()}
+        pl.DataFrame({"text": sorted(readable)}, schema={"text": pl.String}).write_parquet(new)
+        move(new, file)
+    return pl.read_parquet(file)["text"].to_list()
 
 
 def _named(model: str, settings: Mapping[str, Any], varied: Sequence[str], *data: str) -> str:

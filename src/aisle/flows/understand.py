@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, UserState
+from aisle.domain import NO_VALUE, Catalogue, Filters, Query, Request, Sort, UserState
+from aisle.domain.attributes import NO_PAIR
 from aisle.domain.catalogue import Names, require_rows
 from aisle.domain.requests import NO_ROWS
 from aisle.domain.steering import UNSTEERED
@@ -19,12 +20,12 @@ from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
 from aisle.flows.ruled import QUERY_RULES, by_rules, ruled
-from aisle.flows.stages import Stages
+from aisle.flows.stages import UNDERSTANDING, Stages, known_statistics
 from aisle.merchandising.compiled import NO_RULING
 from aisle.settings import PlacementConfig
 
-STATE_BY = 0.2
-"""Share of the time for the answer by which the users' states must be there."""
+STATE_BY, READ_BY = 0.2, 0.3
+"""Shares of the time for the answer by which the users' states must be there, and the queries be read."""
 
 
 def understand(
@@ -44,6 +45,7 @@ def understand(
         lambda: stages.states.read(user_ids),
         otherwise=lambda: [UserState.empty(user_id) for user_id in user_ids],
     )
+    queries = read(asks, queries, stages, degraded)
     understood: list[Request | AisleError] = []
     for ask, query, state in zip(asks, queries, states, strict=True):
         try:
@@ -53,6 +55,23 @@ def understand(
         except AisleError as error:
             understood.append(error)
     return understood
+
+
+def read(
+    asks: Sequence[Ask], queries: Sequence[Query | AisleError | None], stages: Stages, degraded: Degraded
+) -> Sequence[Query | AisleError | None]:
+    """The queries with what is guessed of them; as they were typed where nothing reads them."""
+    reader = stages.lineup.in_service.reader
+    if reader is None or not any(isinstance(query, Query) for query in queries):
+        return queries
+
+    def guess() -> list[Query | AisleError | None]:
+        return [
+            reader.read(query.text, ask.context.language) if isinstance(query, Query) else query
+            for ask, query in zip(asks, queries, strict=True)
+        ]
+
+    return degraded.attempt(UNDERSTANDING, READ_BY, guess, otherwise=lambda: list(queries))
 
 
 def _request(
@@ -66,10 +85,13 @@ def _request(
     degraded: Degraded,
 ) -> Request:
     check_names(ask.filters, stages.catalogue)
+    if ask.filters.min_rating is not None or ask.sort in COUNTED:
+        known_statistics(stages.lineup)
+    limited = replace(ask, filters=priced(ask.filters, query))
     ruling, asked, steering = degraded.guard(
         QUERY_RULES,
-        lambda: by_rules(placement, config, ask, query, now_ms, stages),
-        otherwise=lambda: (NO_RULING, ask.filters, UNSTEERED),
+        lambda: by_rules(placement, config, limited, query, now_ms, stages),
+        otherwise=lambda: (NO_RULING, limited.filters, UNSTEERED),
     )
     filters = limits(asked, config)
     anchors = require_rows(stages.catalogue, ask.item_ids)
@@ -92,8 +114,20 @@ def _request(
         filters=filters,
         context=ask.context,
         size=size_of(ask, config),
+        sort=ask.sort,
         steering=steering,
     )
+
+
+def priced(asked: Filters, query: Query | None) -> Filters:
+    """The caller's filters, with the price range of the query where the caller sets none.
+
+    A range that was only guessed at stays in the query's text and limits nothing (``UnderstandingConfig``).
+    """
+    is_open = asked.min_price_minor is None and asked.max_price_minor is None
+    if query is None or query.price is None or not query.price.is_limit or not is_open:
+        return asked
+    return replace(asked, min_price_minor=query.price.low_minor, max_price_minor=query.price.high_minor)
 
 
 def limits(asked: Filters, config: PlacementConfig) -> Filters:
@@ -113,20 +147,33 @@ def limits(asked: Filters, config: PlacementConfig) -> Filters:
 
 
 def check_names(filters: Filters, catalogue: Catalogue) -> None:
-    """Raises ``DataError`` for a category, brand or seller that no item has, naming the closest that one has."""
+    """Raises ``DataError`` for a category, brand, seller or attribute that no item has, naming the closest."""
     _check("category", "categories", filters.categories, catalogue.categories)
     _check("brand", "brands", filters.brands, catalogue.brands)
     _check("seller", "sellers", filters.sellers, catalogue.sellers)
+    attributes = catalogue.attributes
+    for name, values in filters.attributes.items():
+        if not attributes.has(name):
+            raise _unknown("attribute", name, "attributes", attributes.names)
+        for value in values:
+            if attributes.find(name, value) == NO_PAIR:
+                raise _unknown(f"value of {name!r}", value, "attributes", attributes.values(name))
 
 
 def _check(what: str, field: str, wanted: Iterable[str], names: Names) -> None:
     for name in wanted:
         if names.find(name) == NO_VALUE:
-            hint = _closest(name, names.values)
-            meant = f" Did you mean {hint!r}?" if hint else ""
-            raise DataError(f"no item has the {what} {name!r}.{meant}", field=field)
+            raise _unknown(what, name, field, names.values)
 
 
+def _unknown(what: str, name: str, field: str, known: Sequence[str]) -> DataError:
+    hint = _closest(name, known)
+    meant = f" Did you mean {hint!r}?" if hint else ""
+    return DataError(f"no item has the {what} {name!r}.{meant}", field=field)
+
+
+COUNTED: tuple[Sort, ...] = ("rating", "popularity")
+"""Orders that need statistics."""
 MOST_COMPARED = 500
 """Names an unknown one is compared with; each costs some 30 microseconds, and anybody may ask for made-up names."""
 

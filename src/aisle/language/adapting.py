@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from aisle.contracts import Progress, silent
+from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, NotReadyError
 from aisle.language.adapt_config import AdaptConfig, Learned
 from aisle.language.adapters import UNMERGEABLE, adapted, merged, n_trainable, unmergeable
 from aisle.language.contrast import Contrast
-from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
+from aisle.language.contrast_pairs import Int64Array, TextPairs, to_mine, with_hard_negatives
 from aisle.language.model_folder import ModelFolder, Pooling
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
@@ -239,14 +239,17 @@ class _Material:
         pairs, config = self.pairs, self.config.contrast
         if config.mined_negatives:
             tower.eval()
-            lefts, rights = (
-                place(tower, self.tokenizer, side, self.max_tokens, _named(progress, f"mine negatives: {told}"))
-                for side, told in ((pairs.lefts, "left"), (pairs.rights, "right"))
-            )
-            pairs = with_hard_negatives(pairs, lefts, rights, config.mined_negatives)
+            mined = to_mine(pairs, config.most_mined)
+            lefts = self._placed(tower, pairs.lefts, mined[0], _named(progress, "mine negatives: left"))
+            rights = self._placed(tower, pairs.rights, mined[1], _named(progress, "mine negatives: right"))
+            pairs = with_hard_negatives(pairs, mined, lefts, rights, config.mined_negatives)
         view = view_of(self.config.views, self.rewritten) if self.config.views.changes else None
         told = "learn what belongs together"
         return Contrast(told, pairs, self.tokenizer, config, left_view=view, right_view=view)
+
+    def _placed(self, tower: TextTower, texts: Sequence[str], rows: Int64Array, progress: Progress) -> Float32Array:
+        """(len(rows), d) vectors of some of the texts."""
+        return place(tower, self.tokenizer, [texts[int(row)] for row in rows], self.max_tokens, progress)
 
 
 def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:

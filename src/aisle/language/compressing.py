@@ -32,6 +32,7 @@ from aisle.language.onnx_cache import exported
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, agreement, find, interval
 from aisle.language.shrinking import with_fewer_heads, with_fewer_layers, with_narrower_middles
 from aisle.language.tower import TextTower, open_tower, save_tower
+from aisle.storage.durable import move
 from aisle.training.loop import train
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class Lessons:
         work.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(".part.npy")
         np.save(aside, taught)
-        aside.rename(kept)
+        move(aside, kept)
         return cls(learned, taught, tokenizer, max_tokens)
 
     def learn(
@@ -226,7 +227,7 @@ def _learned_back(
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         save_tower(student, folder, aside)
-        aside.rename(target)
+        move(aside, target)
     return open_model_folder(str(target))
 
 

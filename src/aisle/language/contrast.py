@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from aisle.language.adapt_config import ContrastConfig
 from aisle.language.batches import padded, token_ids_by
 from aisle.language.contrast_pairs import TextPairs
+from aisle.language.int_rows import IntRows
 from aisle.language.views import View
 
 Int64Array = NDArray[np.int64]
@@ -52,8 +53,8 @@ class Contrast:
         self._views = {"left": left_view, "right": right_view}
         self._also_belongs = belongs
         self._weight = np.ones(len(pairs)) if pairs.weight is None else pairs.weight
-        lengths = [np.array([len(ids) for ids in self._token_ids(side)] or [0]) for side in (pairs.lefts, pairs.rights)]
-        self._lengths = (lengths[0][pairs.left] + lengths[1][pairs.right]).astype(np.int64)
+        lengths = [self._token_ids(side).lengths for side in (pairs.lefts, pairs.rights)]
+        self._lengths = lengths[0][pairs.left] + lengths[1][pairs.right]
         # equal texts are one, whichever rows and sides they stand on
         number = {text: at for at, text in reversed(list(enumerate(pairs.rights)))}
         self._same_right = np.array([number[text] for text in pairs.rights], dtype=np.int64)
@@ -91,7 +92,7 @@ class Contrast:
             view = self._views[side]
             if view is not None:
                 texts = [view(text, rng) for text in texts]
-            tokens, mask = padded(self._token_ids(texts))
+            tokens, mask = padded(list(self._token_ids(texts)))
             batch |= {f"{side}_ids": torch.from_numpy(tokens), f"{side}_mask": torch.from_numpy(mask)}
             read.append(texts)
         if self._also_belongs is not None:
@@ -119,5 +120,5 @@ class Contrast:
         known = np.setdiff1d(np.concatenate(wrong), right)
         return rng.permutation(known)[: self._config.hard_negatives]
 
-    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def _token_ids(self, texts: Sequence[str]) -> IntRows:
         return token_ids_by(self._tokenizer, texts, self._config.max_tokens)

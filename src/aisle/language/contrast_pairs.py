@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,38 +43,69 @@ class TextPairs:
         return len(self.left)
 
 
-_AT_ONCE = 512
+def to_mine(pairs: TextPairs, most: int) -> tuple[Int64Array, Int64Array]:
+    """Left texts to mine wrong ones for, and right texts to look among, as rows in ascending order.
+
+    At most ``most`` left texts, drawn by chance; the right texts that belong to them, and others drawn by chance until
+    there are ``most``.
+    """
+    rng = np.random.default_rng(0)
+    lefts = np.unique(pairs.left)
+    lefts = np.sort(rng.permutation(lefts)[:most])
+    own = np.unique(pairs.right[np.isin(pairs.left, lefts)])
+    others = rng.permutation(np.setdiff1d(np.arange(len(pairs.rights)), own))
+    return lefts, np.sort(np.concatenate([own, others[: max(0, most - len(own))]]))
 
 
 def with_hard_negatives(
-    pairs: TextPairs, lefts: Float32Array, rights: Float32Array, n: int, *, margin: float = 0.05
+    pairs: TextPairs,
+    mined: tuple[Int64Array, Int64Array],
+    lefts: Float32Array,
+    rights: Float32Array,
+    n: int,
+    *,
+    margin: float = 0.05,
 ) -> TextPairs:
-    """The pairs with the nearest right texts that do not belong to each left text added to what is known wrong.
+    """The pairs with the nearest right texts that do not belong to a left text added to what is known wrong.
 
     What lies nearer than ``margin`` below the nearest text that belongs may belong too, only nobody has said so; it is
     left out (positive-aware mining, Moreira et al. 2024, "NV-Retriever", with an absolute margin).
 
     Args:
         pairs: what belongs.
-        lefts: (n_lefts, d) unit rows of the left texts by the model that is to learn.
-        rights: (n_rights, d) unit rows.
+        mined: rows of the left texts that are mined for and of the right texts that are looked among; see ``to_mine``.
+        lefts: (len(mined[0]), d) unit rows of these by the model that is to learn.
+        rights: (len(mined[1]), d) unit rows.
         n: at most for each left text.
         margin: in cosine.
+
+    Cost: a matrix product of both, in parts.
     """
-    order = np.argsort(pairs.left, kind="stable")
-    starts = np.searchsorted(pairs.left[order], np.arange(len(pairs.lefts) + 1))
-    depth = min(4 * n + 16, len(rights))
+    asked, among = mined
+    is_asked = np.isin(pairs.left, asked)
+    left = np.searchsorted(asked, pairs.left[is_asked])
+    right = np.searchsorted(among, pairs.right[is_asked])
+    nearest_own = np.full(len(asked), -np.inf, dtype=np.float32)
+    for start in range(0, len(left), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        cosines = np.einsum("nd,nd->n", lefts[left[part]], rights[right[part]])
+        np.maximum.at(nearest_own, left[part], cosines)
+    cosines, near = _nearest(lefts, rights, min(4 * n + 16, len(rights)))
+    belongs = np.isin(np.arange(len(asked))[:, None] * len(among) + near, left * len(among) + right)
+    is_wrong = ~belongs & (cosines < nearest_own[:, None] - margin)
+    is_wrong &= np.cumsum(is_wrong, axis=1) <= n
     wrong = dict(pairs.wrong)
-    for start in range(0, len(lefts), _AT_ONCE):
-        cosines = lefts[start : start + _AT_ONCE] @ rights.T  # (b, n_rights)
-        near = np.argpartition(-cosines, depth - 1, axis=1)[:, :depth]
-        for row in range(len(cosines)):
-            left = start + row
-            own = pairs.right[order[starts[left] : starts[left + 1]]]
-            if not len(own):
-                continue
-            found = near[row][np.argsort(-cosines[row, near[row]], kind="stable")]
-            found = found[cosines[row, found] < cosines[row, own].max() - margin]
-            mined = found[~np.isin(found, own)][:n].astype(np.int64)
-            wrong[left] = np.union1d(wrong.get(left, np.empty(0, dtype=np.int64)), mined)
-    return replace(pairs, wrong={left: rows for left, rows in wrong.items() if len(rows)})
+    for at in np.flatnonzero(is_wrong.any(axis=1)).tolist():
+        row = int(asked[at])
+        wrong[row] = np.union1d(wrong.get(row, np.empty(0, dtype=np.int64)), among[near[at, is_wrong[at]]])
+    return replace(pairs, wrong=wrong)
+
+
+_AT_ONCE = 8_192
+
+
+def _nearest(lefts: Float32Array, rights: Float32Array, depth: int) -> tuple[Float32Array, Int64Array]:
+    """(n_lefts, depth) cosines of the nearest rights to each left, nearest first, and which rights they are."""
+    faiss: Any = import_module("faiss")  # its stubs leave out most of what its C++ side offers
+    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    return faiss.knn(lefts, rights, depth, metric=faiss.METRIC_INNER_PRODUCT)

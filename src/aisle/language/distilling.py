@@ -51,11 +51,12 @@ class Distillation:
     @property
     def lengths(self) -> Int64Array:
         """(n_texts,) tokens."""
-        return np.array([len(ids) for ids in self._ids], dtype=np.int64)
+        return self._ids.lengths
 
     def collate(self, rows: Int64Array, rng: np.random.Generator) -> Batch:
         """``input_ids, attention_mask`` (b, longest), ``taught`` (b, d), ``ranked`` (m, d), ``is_itself`` (b, m)."""
-        tokens = self._tokenizer.pad({"input_ids": [self._ids[int(row)] for row in rows]}, return_tensors="pt")
+        ids = [self._ids[row].tolist() for row in rows.tolist()]
+        tokens = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt")
         ranked = rng.choice(len(self._taught), self._n_ranked, replace=False)
         return {
             "input_ids": tokens["input_ids"],

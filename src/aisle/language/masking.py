@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from aisle.language.adapt_config import MaskingConfig
+from aisle.language.int_rows import Int32Array, IntRows
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
@@ -40,13 +41,13 @@ class Vocabulary:
 class ReadTexts:
     """Texts as token ids, and for each token the number of its word in the text, -1 for marks such as ``[CLS]``."""
 
-    token_ids: Sequence[Sequence[int]]
-    words: Sequence[Sequence[int]]
+    token_ids: IntRows
+    words: IntRows
 
     @property
     def lengths(self) -> Int64Array:
         """(n,) tokens."""
-        return np.array([len(ids) for ids in self.token_ids], dtype=np.int64)
+        return self.token_ids.lengths
 
 
 class MaskedWords:
@@ -64,8 +65,8 @@ class MaskedWords:
 
     def collate(self, rows: Int64Array, rng: np.random.Generator) -> Batch:
         """``input_ids`` with masks, ``attention_mask``, ``labels``; (b, longest) each."""
-        ids = [np.array(self._texts.token_ids[row], dtype=np.int64) for row in rows]
-        asked = [self._asked(np.array(self._texts.words[row], dtype=np.int64), rng) for row in rows]
+        ids = [self._texts.token_ids[row] for row in rows.tolist()]
+        asked = [self._asked(self._texts.words[row], rng) for row in rows.tolist()]
         tokens, mask = _padded(ids, self._vocabulary.padding)
         labels = np.full_like(tokens, _NOT_ASKED)
         for row, (one, where) in enumerate(zip(ids, asked, strict=True)):
@@ -93,7 +94,7 @@ class MaskedWords:
         hidden = base(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
         return cross_entropy(head(hidden[asked]).float(), batch["labels"][asked])  # (n_asked, n_tokens)
 
-    def _asked(self, words: Int64Array, rng: np.random.Generator) -> NDArray[np.bool_]:
+    def _asked(self, words: Int32Array, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Which tokens to ask for: whole words in runs, about the wanted share, at least one word. (length,)"""
         n_words = int(words.max(initial=-1)) + 1
         asked = np.zeros(len(words), dtype=np.bool_)
@@ -112,21 +113,21 @@ class MaskedWords:
 class NextTokens:
     """Implements ``training.loop.Objective`` for a transformers model with a causal-language head."""
 
-    def __init__(self, name: str, token_ids: Sequence[Sequence[int]], padding: int) -> None:
+    def __init__(self, name: str, token_ids: IntRows, padding: int) -> None:
         """Texts of one token teach nothing and are left out."""
         self.name = name
-        self._ids = [np.array(ids, dtype=np.int64) for ids in token_ids if len(ids) > 1]
+        self._ids, self._rows = token_ids, np.flatnonzero(token_ids.lengths > 1)
         self._padding = padding
 
     @property
     def lengths(self) -> Int64Array:
         """(n_texts,) tokens."""
-        return np.array([len(ids) for ids in self._ids], dtype=np.int64)
+        return self._ids.lengths[self._rows]
 
     def collate(self, rows: Int64Array, rng: np.random.Generator) -> Batch:
         """``input_ids``, ``attention_mask``, ``labels``; (b, longest) each."""
         del rng  # nothing is random
-        tokens, mask = _padded([self._ids[row] for row in rows], self._padding)
+        tokens, mask = _padded([self._ids[row] for row in self._rows[rows].tolist()], self._padding)
         labels = np.where(mask == 1, tokens, _NOT_ASKED)
         return {
             "input_ids": torch.from_numpy(tokens),
@@ -139,7 +140,7 @@ class NextTokens:
         return model(**batch).loss
 
 
-def _padded(ids: Sequence[Int64Array], padding: int) -> tuple[Int64Array, Int64Array]:
+def _padded(ids: Sequence[Int32Array], padding: int) -> tuple[Int64Array, Int64Array]:
     longest = max(len(one) for one in ids)
     tokens = np.full((len(ids), longest), padding, dtype=np.int64)
     mask = np.zeros_like(tokens)

@@ -119,7 +119,7 @@ class OnnxEncoder:
             vectors[batch] = np.asarray(self._session.run(None, {"input_ids": tokens, "attention_mask": mask})[0])
             return len(batch)
 
-        batches = list(length_batches([len(ids) for ids in token_ids], self._batch_size))
+        batches = list(length_batches(token_ids.lengths, self._batch_size))
         done = 0
         with ThreadPoolExecutor(self._n_workers) as workers:
             for n_done in workers.map(fill, batches) if len(batches) > 1 else map(fill, batches):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aisle.contracts import ChatModel, Encoder, Progress, silent
 from aisle.errors import ConfigError
+from aisle.language.on_ray import RayEncoder
 from aisle.registry import find
 from aisle.settings import ChatConfig, EncoderConfig
+from aisle.training.cluster import require_ray
 
 
 def open_encoder(config: EncoderConfig, *, progress: Progress = silent) -> Encoder:
@@ -18,6 +22,19 @@ def open_encoder(config: EncoderConfig, *, progress: Progress = silent) -> Encod
         UnavailableError: a model that must be fetched, or a server, does not answer.
     """
     return find("aisle.encoders", config.kind).from_config(config, progress=progress)
+
+
+def for_many(encoder: Encoder, config: EncoderConfig) -> Encoder:
+    """``encoder``, as ``open_encoder`` opened it, for many texts: on a Ray cluster where ``config.ray`` is set.
+
+    Raises:
+        ConfigError: Ray is not installed. That a cluster does not answer is told when it is needed.
+    """
+    if config.ray is None:
+        return encoder
+    require_ray("[encoder.ray]", "encoder.ray")
+    there = config.model_copy(update={"ray": None, "n_threads": config.ray.cpus})
+    return RayEncoder(encoder, partial(open_encoder, there), config.ray)
 
 
 def open_chat_model(config: ChatConfig | None, wanted_by: str, *, progress: Progress = silent) -> ChatModel:

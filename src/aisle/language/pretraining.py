@@ -23,6 +23,7 @@ from aisle.language.new_model import new_model
 from aisle.language.pretrain_config import PretrainConfig
 from aisle.language.tower import open_tower, save_tower, with_word_head
 from aisle.language.word_learning import loss_over, words_objective
+from aisle.storage.durable import flush, flush_tree
 from aisle.training.loop import Objective, Trained, train
 from aisle.training.plan import steps_of
 from aisle.training.watching import is_watched
@@ -126,6 +127,8 @@ def _pretrained(
     save_tower(tower, folder, target)
     for logs in (run / "checkpoints").glob("logs"):
         shutil.copytree(logs, target / "logs")
+    flush_tree(target)  # before what a stopped run would go on from is removed
+    flush(target.parent)
     shutil.rmtree(run, ignore_errors=True)
     n_parameters = sum(one.numel() for one in tower.parameters())
     return Pretrained(trained, before, after, len(learned), len(held_out), n_parameters)

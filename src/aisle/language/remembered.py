@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 
 import numpy as np
 
-from aisle.contracts import EmbeddingStore, Encoder, Float32Array, Progress, silent
+from aisle.contracts import EmbeddingStore, Encoder, Float32Array, Progress, Rows, silent
 from aisle.errors import CorruptError
+from aisle.language.on_ray import RayEncoder
 
 _TEXTS_AT_ONCE = 1024
 """Encoded and kept in one step: what a killed run loses at most."""
@@ -47,12 +49,14 @@ class RememberingEncoder:
         missing = [key for key in text_of if key not in vector_of]
         # Longest texts last, so that each step holds texts of like length and little goes into padding.
         missing.sort(key=lambda key: len(text_of[key]))
-        for start in range(0, len(missing), _TEXTS_AT_ONCE):
-            keys = missing[start : start + _TEXTS_AT_ONCE]
-            fresh = self._encoder.encode([text_of[key] for key in keys])
-            self._store.append(self.fingerprint, keys, fresh)
-            vector_of.update(zip(keys, fresh, strict=True))
-            progress("encode", start + len(keys), len(missing))
+        done = 0
+        with closing(self._in_parts([text_of[key] for key in missing], progress)) as parts:
+            for rows, fresh in parts:
+                keys = [missing[row] for row in rows.tolist()]
+                self._store.append(self.fingerprint, keys, fresh)
+                vector_of.update(zip(keys, fresh, strict=True))
+                done += len(keys)
+                progress("encode", done, len(missing))
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         for row, key in enumerate(hashes):
             vector = vector_of[key]
@@ -63,6 +67,15 @@ class RememberingEncoder:
                 )
             vectors[row] = vector
         return vectors
+
+    def _in_parts(self, texts: list[str], progress: Progress) -> Generator[tuple[Rows, Float32Array]]:
+        """Rows of ``texts`` and their vectors, as they come, so that they are kept before all are there."""
+        if isinstance(self._encoder, RayEncoder):
+            yield from self._encoder.in_parts(texts, progress=progress)
+            return
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            some = texts[start : start + _TEXTS_AT_ONCE]
+            yield np.arange(start, start + len(some)), self._encoder.encode(some)
 
 
 def content_hash(text: str) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aisle.contracts import Float32Array
 from aisle.language.adapters import without_adapter
+from aisle.language.int_rows import AT_ONCE, IntRows
 
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
@@ -41,8 +42,20 @@ class TokenInputs:
         takes = inspect.signature(without_adapter(model).forward).parameters  # adapters pass everything on
         self._has_types = n_types > 1 and "token_type_ids" in takes
         self._padding = int(tokenizer.pad_token_id or 0)
-        self._ids: list[list[int]] = [[] for _ in texts]
-        self._types: list[list[int]] = [[] for _ in texts]
+        ids: list[IntRows] = []
+        types: list[IntRows] = []
+        for start in range(0, len(texts), AT_ONCE):
+            page = slice(start, start + AT_ONCE)
+            read = self._read(tokenizer, texts[page], second[page], max_tokens)
+            ids.append(IntRows.of(own for own, _ in read))
+            types.append(IntRows.of(own for _, own in read))
+        self._ids, self._types = IntRows.joined(ids), IntRows.joined(types)
+
+    def _read(
+        self, tokenizer: Any, texts: Sequence[str], second: Sequence[str | None], max_tokens: int
+    ) -> list[tuple[list[int], list[int]]]:
+        """Token ids and types of each text or pair."""
+        found: list[tuple[list[int], list[int]]] = [([self._padding], [0]) for _ in texts]
         single = [row for row, other in enumerate(second) if other is None]
         pairs = [row for row, other in enumerate(second) if other is not None]
         for rows in (single, pairs):
@@ -52,24 +65,24 @@ class TokenInputs:
             if rows is pairs:
                 sides.append([_readable(second[row] or "") for row in rows])
             read = tokenizer(*sides, truncation=True, max_length=max_tokens)
-            types = (
-                read["token_type_ids"] if "token_type_ids" in read else [[0] * len(ids) for ids in read["input_ids"]]
-            )
+            types = read.get("token_type_ids") or [[0] * len(ids) for ids in read["input_ids"]]
             for row, ids, of_row in zip(rows, read["input_ids"], types, strict=True):
-                self._ids[row], self._types[row] = (list(ids), list(of_row)) if ids else ([self._padding], [0])
+                if ids:
+                    found[row] = ids, of_row
+        return found
 
     @property
     def lengths(self) -> Int64Array:
         """(n,) tokens."""
-        return np.array([len(ids) for ids in self._ids], dtype=np.int64)
+        return self._ids.lengths
 
     def batch(self, rows: Int64Array) -> Batch:
         """``input_ids``, ``attention_mask``, where asked for ``token_type_ids``; (b, longest) int64 each."""
-        ids = [self._ids[row] for row in rows]
+        ids = [self._ids[row] for row in rows.tolist()]
         longest = max(len(one) for one in ids)
         tokens = np.full((len(ids), longest), self._padding, dtype=np.int64)
         mask, types = np.zeros_like(tokens), np.zeros_like(tokens)
-        for place, row in enumerate(rows):
+        for place, row in enumerate(rows.tolist()):
             n = len(ids[place])
             tokens[place, :n], mask[place, :n], types[place, :n] = ids[place], 1, self._types[row]
         found = {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}

@@ -46,7 +46,7 @@ def place(
     token_ids = token_ids_by(tokenizer, texts, max_tokens)
     done = 0
     with torch.inference_mode():
-        for batch in length_batches([len(ids) for ids in token_ids], _BATCH):
+        for batch in length_batches(token_ids.lengths, _BATCH):
             arrays = padded([token_ids[row] for row in batch])
             tokens, mask = (torch.from_numpy(array).to(device) for array in arrays)  # (b, length) each
             found[batch] = tower(tokens, mask).float().cpu().numpy()

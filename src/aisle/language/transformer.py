@@ -13,7 +13,7 @@ import numpy as np
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, CorruptError
-from aisle.language.batches import clean, length_batches, padded, token_ids_by, unread_shares
+from aisle.language.batches import length_batches, padded, token_ids_by, unread_shares
 from aisle.language.model_folder import ModelFolder, Pooling, open_model_folder
 from aisle.language.pooling import pooled
 from aisle.settings import EncoderConfig
@@ -97,7 +97,7 @@ class TransformerEncoder:
             return vectors
         token_ids = token_ids_by(self._tokenizer, texts, self._max_tokens)
         done = 0
-        for batch in length_batches([len(ids) for ids in token_ids], self._batch_size):
+        for batch in length_batches(token_ids.lengths, self._batch_size):
             arrays = padded([token_ids[row] for row in batch])
             tokens, mask = (torch.from_numpy(array).to(self._device) for array in arrays)  # (b, length) each
             with torch.inference_mode():
@@ -113,5 +113,5 @@ class TransformerEncoder:
         """The share of each text's tokens that the model has no token for, (len(texts),) float32."""
         if not len(texts):
             return np.zeros(0, dtype=np.float32)
-        inputs = self._tokenizer(clean(texts), truncation=True, max_length=self._max_tokens, add_special_tokens=False)
-        return unread_shares(inputs["input_ids"], self._tokenizer.unk_token_id)
+        token_ids = token_ids_by(self._tokenizer, texts, self._max_tokens, with_marks=False)
+        return unread_shares(token_ids, self._tokenizer.unk_token_id)

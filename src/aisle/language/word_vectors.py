@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from aisle.contracts import Float32Array
+from aisle.language.int_rows import Int32Array, IntRows
 
 _WINDOW = 5
 """Tokens to each side that count as near; the n-th counts 1/n."""
@@ -24,7 +25,9 @@ _MOST_TEXTS = 200_000
 _OVERSAMPLED, _ITERATIONS = 10, 3
 
 
-def word_vectors(token_ids: Sequence[Sequence[int]], n_tokens: int, width: int, seed: int = 0) -> Float32Array:
+def word_vectors(
+    token_ids: Sequence[Sequence[int]] | IntRows, n_tokens: int, width: int, seed: int = 0
+) -> Float32Array:
     """(n_tokens, width) float32 rows of length 1; 0 for tokens that stand in no text beside another.
 
     Args:
@@ -44,7 +47,7 @@ def word_vectors(token_ids: Sequence[Sequence[int]], n_tokens: int, width: int, 
     return (vectors / np.where(lengths > 1e-9, lengths, np.inf)).astype(np.float32)
 
 
-def _near(token_ids: Sequence[Sequence[int]], n_tokens: int) -> Any:
+def _near(token_ids: Sequence[Sequence[int] | Int32Array], n_tokens: int) -> Any:
     """(n_tokens, n_tokens) sparse: how much each token is near each other one; symmetric."""
     total = sparse.csr_matrix((n_tokens, n_tokens))
     for start in range(0, len(token_ids), _TEXTS_AT_ONCE):

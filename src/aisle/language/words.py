@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aisle.language.batches import clean
 from aisle.language.chinese import CHINESE, chinese_starts
+from aisle.language.int_rows import IntRows, pages_of
 
 if TYPE_CHECKING:
     from aisle.language.masking import ReadTexts
@@ -29,15 +30,14 @@ def words_of(tokenizer: Any, texts: Sequence[str], max_tokens: int | None = None
     """
     from aisle.language.masking import ReadTexts  # which needs torch
 
-    if not len(texts):
-        return ReadTexts([], [])
-    tidy = clean(texts)
-    read = tokenizer(tidy, truncation=max_tokens is not None, max_length=max_tokens, return_offsets_mapping=True)
-    words = [
-        _numbers(text, read.word_ids(row), spans)
-        for row, (text, spans) in enumerate(zip(tidy, read["offset_mapping"], strict=True))
-    ]
-    return ReadTexts(read["input_ids"], words)
+    token_ids: list[IntRows] = []
+    words: list[IntRows] = []
+    for page in map(clean, pages_of(texts)):
+        read = tokenizer(page, truncation=max_tokens is not None, max_length=max_tokens, return_offsets_mapping=True)
+        spans = read["offset_mapping"]
+        token_ids.append(IntRows.of(read["input_ids"]))
+        words.append(IntRows.of(_numbers(text, read.word_ids(row), spans[row]) for row, text in enumerate(page)))
+    return ReadTexts(IntRows.joined(token_ids), IntRows.joined(words))
 
 
 def _numbers(text: str, by_tokenizer: Sequence[int | None], spans: Sequence[tuple[int, int]]) -> list[int]:

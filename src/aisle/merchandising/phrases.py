@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
+from aisle.language.analysis import stems, words
 from aisle.language.chinese import CHINESE, is_chinese
-from aisle.retrieval.analysis import stems, words
 
 MOST_TOKENS = 100
 """Tokens of a query that are looked at, from its beginning."""

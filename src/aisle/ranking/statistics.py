@@ -15,9 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from aisle.contracts import Clock, Parts
+from aisle.contracts import Clock, Float32Array, Parts, Rows
 from aisle.domain import Candidates, Catalogue, EventTable, Features, ItemTable, Request, Snapshot
-from aisle.ranking.counters import BOUGHT, DAY_MS, LOOKED, QUICK_DAYS, SHOWN, ItemCounters
+from aisle.ranking.counters import BOUGHT, DAY_MS, LOOKED, QUICK_DAYS, SHOWN, WANTED, ItemCounters
 from aisle.ranking.crosses import Anchors, History
 from aisle.ranking.features import code_of, feature_names, scaled, smoothed
 from aisle.ranking.prices import PriceLevels, units
@@ -28,6 +28,8 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 HOUR_MS = 3_600_000
+_LEAST_RATINGS = 0.5
+"""Ratings hardly fade: what is below this was never rated."""
 _ARRAYS = ("n_rows", "slow", "slow_ms", "quick", "quick_ms", "ratings", "ratings_ms")
 
 
@@ -107,6 +109,18 @@ class ItemStatistics:
         """Features of each request's candidates, in their order; the same names for every request."""
         return [self._describe(request, found) for request, found in zip(requests, candidates, strict=True)]
 
+    def mean_ratings(self, item_rows: Rows) -> Float32Array:
+        """Mean rating of each item, nan where nobody rated it."""
+        n_ratings, rating_sum = self._counters.ratings.at(item_rows, self._clock())
+        return np.where(n_ratings > _LEAST_RATINGS, rating_sum / np.maximum(n_ratings, _LEAST_RATINGS), np.nan).astype(
+            np.float32
+        )
+
+    def popularity(self, item_rows: Rows) -> Float32Array:
+        """Purchases, fading, each counted as five looks; what was put into a basket as two."""
+        slow = np.maximum(self._counters.slow.at(item_rows, self._clock()), 0.0)
+        return (slow[LOOKED] + 2.0 * slow[WANTED] + 5.0 * slow[BOUGHT]).astype(np.float32)
+
     def _count(self, rows: Integers, frame: pl.DataFrame) -> None:
         if frame.height:
             latest = self._clock() + DAY_MS  # a wrong clock must not make everything else look old
@@ -181,7 +195,7 @@ class ItemStatistics:
             np.log1p(np.maximum(bought, 0.0)),
             smoothed(bought, looked + bought, category_purchase, prior),
             np.log((np.maximum(quick, 0.0) + 1.0) / (np.maximum(usual, 0.0) + 1.0)),
-            np.where(n_ratings > 0.5, rating_sum / np.maximum(n_ratings, 0.5), np.nan),
+            np.where(n_ratings > _LEAST_RATINGS, rating_sum / np.maximum(n_ratings, _LEAST_RATINGS), np.nan),
             np.log1p(n_ratings),
             category_click,
             category_purchase,

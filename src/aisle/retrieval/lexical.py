@@ -29,8 +29,8 @@ from aisle.domain import (
     allowed_mask,
 )
 from aisle.errors import CorruptError
+from aisle.language.analysis import stems, words
 from aisle.language.chinese import is_chinese
-from aisle.retrieval.analysis import stems, words
 from aisle.retrieval.inverted import InvertedIndex
 from aisle.retrieval.lexical_score import Weighting, lexical_scores
 from aisle.retrieval.meant_words import stems_with_meaning, with_meant
@@ -157,6 +157,12 @@ class Lexical:
                 answer[known] = lexical_scores(query, rows[known], self._table, self._weighting)
             scores.append(answer)
         return scores
+
+    def query_stems(self, request: Request) -> frozenset[str]:
+        """Stems that the query's words stand for, corrected, split and joined ones included."""
+        query = self._read(request)
+        groups = () if query is None else query.all_groups
+        return frozenset(alternative.word for group in groups for alternative in group)
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Index new items and index changed ones anew; events do not matter here."""

@@ -12,8 +12,8 @@ from functools import lru_cache
 from math import log1p
 
 from aisle.domain.requests import Synonym
+from aisle.language.analysis import stems, words
 from aisle.language.chinese import is_chinese
-from aisle.retrieval.analysis import stems, words
 from aisle.retrieval.inverted import Alternative
 from aisle.retrieval.query_words import MeantPhrase, QueryWords
 from aisle.retrieval.token_table import TokenTable

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from aisle.retrieval.analysis import stems, words
+from aisle.language.analysis import stems, words
 from aisle.retrieval.inverted import Alternative
 from aisle.retrieval.spelling import Spelling
 from aisle.retrieval.token_table import TokenTable

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from aisle.domain import UNKNOWN_LANGUAGE, ItemTable, Snapshot, category_path
-from aisle.retrieval.analysis import word_starts
+from aisle.language.analysis import word_starts
 
 SuggestionKind = Literal["query", "category", "brand", "title"]
 

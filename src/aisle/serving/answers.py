@@ -13,7 +13,21 @@ from starlette.responses import Response as HttpResponse
 
 from aisle import wire
 from aisle.contracts import Appended, Listed
-from aisle.domain import Document, Event, Explanation, Facets, Item, Reason, Refusal, Response, Slate, User
+from aisle.domain import (
+    Document,
+    Event,
+    Explanation,
+    Facets,
+    Highlight,
+    Item,
+    Marked,
+    Query,
+    Reason,
+    Refusal,
+    Response,
+    Slate,
+    User,
+)
 from aisle.serving.problems import refusal_of
 
 T = TypeVar("T")
@@ -46,6 +60,8 @@ def answer_of(
         "placement": slate.placement,
         "items": listed,
         "n_found": response.n_found,
+        "cursor": response.cursor,
+        "relaxed": response.relaxed,
         "degraded": response.degraded,
         "timings_ms": response.timings_ms,
     }
@@ -57,8 +73,17 @@ def answer_of(
         answer["language"] = explanation.language
         for entry, slot in zip(listed, explanation.slots, strict=True):
             entry["reasons"] = reasons_of(slot.reasons)
+    if response.highlights is not None:
+        for entry in listed:
+            marked = response.highlights.get(entry["item_id"])
+            entry["highlight"] = None if marked is None else highlight_of(marked)
+    if response.n_more_variants is not None:
+        for entry in listed:
+            entry["n_more_variants"] = response.n_more_variants.get(entry["item_id"])
     if response.facets is not None:
         answer["facets"] = facets_of(response.facets)
+    if response.query is not None:
+        answer["understood"] = understood_of(response.query)
     if response.rules:
         answer |= {"rules": response.rules, "redirect": response.redirect}
         for entry, slot in zip(listed, slate.slots, strict=True):
@@ -66,14 +91,47 @@ def answer_of(
     return answer
 
 
+def understood_of(query: Query) -> dict[str, Any]:
+    """``wire.Understood``."""
+    return {
+        "searched": query.effective,
+        "language": query.language,
+        "intents": [{"value": intent, "probability": share} for intent, share in query.intents],
+        "categories": query.categories,
+        "brands": query.brands,
+        "attributes": query.attributes,
+        "price": query.price,
+    }
+
+
 def facets_of(facets: Facets) -> dict[str, Any]:
     """``wire.Facets``."""
     return {
-        "categories": [{"value": facet.value, "n_items": facet.n_items} for facet in facets.categories],
-        "brands": [{"value": facet.value, "n_items": facet.n_items} for facet in facets.brands],
+        "categories": facets.categories,
+        "brands": facets.brands,
+        "attributes": facets.attributes,
+        "prices": facets.prices,
+        "ratings": facets.ratings,
         "lowest_price_minor": facets.lowest_price_minor,
         "highest_price_minor": facets.highest_price_minor,
         "n_in_stock": facets.n_in_stock,
+    }
+
+
+def highlight_of(highlight: Highlight) -> dict[str, Any]:
+    """``wire.Highlight``."""
+    snippet = highlight.snippet
+    return {"title": _marked(highlight.title), "snippet": None if snippet is None else _marked(snippet)}
+
+
+def _marked(marked: Marked) -> dict[str, Any]:
+    return {
+        "text": marked.text,
+        "language": marked.language,
+        "ranges": marked.ranges,
+        "begins": marked.begins,
+        "is_cut": marked.is_cut,
+        "html": marked.html,
     }
 
 

@@ -30,6 +30,7 @@ import orjson
 
 from aisle.contracts import Clock, Draft, Manifest
 from aisle.errors import ConfigError, CorruptError, NotReadyError, UnavailableError
+from aisle.storage.durable import flush, flush_tree, move
 
 MANIFEST = "manifest.json"
 KEPT_VERSIONS = 3
@@ -87,14 +88,11 @@ class FolderArtifacts:
                 version = self._next_version(name)
                 manifest = Manifest(name, version, kind, self._clock(), data_seq, dict(config), dict(metrics), files)
                 (aside / MANIFEST).write_bytes(orjson.dumps(asdict(manifest), option=_JSON))
-                for path in [*files, MANIFEST]:
-                    _flush(aside / path)
-                for folder in [*(path for path in aside.rglob("*") if path.is_dir()), aside]:
-                    _flush(folder)
+                flush_tree(aside)
                 (self._folder / name).mkdir(exist_ok=True)
                 aside.rename(self._folder / name / version)
-                _flush(self._folder / name)
-                _flush(self._folder)
+                flush(self._folder / name)
+                flush(self._folder)
                 draft.version = version
                 self._prune(name, self._promoted(name))
 
@@ -203,9 +201,7 @@ class FolderArtifacts:
         folder = self._folder / name
         aside = folder / f".{_CURRENT}"
         aside.write_text("\n".join(promoted) + "\n", encoding="ascii")
-        _flush(aside)
-        aside.replace(folder / _CURRENT)
-        _flush(folder)
+        move(aside, folder / _CURRENT)
 
     def _prune(self, name: str, promoted: list[str]) -> None:
         known = self._version_names(name)
@@ -287,15 +283,6 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Have the disk take a file or the entries of a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unreadable(path: Path, error: OSError) -> CorruptError:

@@ -1,6 +1,7 @@
 """What a killed run goes on from: weights, the optimiser's state, and where it stood.
 
-A checkpoint is written aside and renamed in one step; tensors are safetensors, the rest JSON, checksums beside them.
+A checkpoint is written aside, flushed to the disk and renamed in one step, so that it survives a power cut; tensors are
+safetensors, the rest JSON, checksums beside them.
 Random numbers need no state: every step draws from its own seed.
 """
 
@@ -19,6 +20,7 @@ from torch import nn
 
 from aisle.errors import ConfigError, CorruptError, UnavailableError
 from aisle.storage.checksums import check_files, write_checksums
+from aisle.storage.durable import move
 
 _FILES = ("model.safetensors", "optimiser.safetensors", "progress.json")
 _NAME = re.compile(r"step-(\d{8})")
@@ -56,7 +58,7 @@ def write_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Opti
         write_checksums(aside, _FILES)
         if target.exists():
             shutil.rmtree(target)
-        aside.rename(target)
+        move(aside, target)
         for old in checkpoints_in(folder)[:-_KEPT]:
             shutil.rmtree(old)
     except OSError as error:
@@ -102,7 +104,7 @@ def write_best(folder: Path, state: dict[str, torch.Tensor]) -> None:
     save_file(state, aside / _FILES[0])
     write_checksums(aside, _FILES[:1])
     shutil.rmtree(folder / "best", ignore_errors=True)
-    aside.rename(folder / "best")
+    move(aside, folder / "best")
 
 
 def read_best(folder: Path) -> dict[str, torch.Tensor]:

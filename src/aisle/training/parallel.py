@@ -8,7 +8,6 @@ that with Ray on several machines ``folder`` must be on a disk that all of them 
 from __future__ import annotations
 
 import copy
-import importlib
 import json
 import os
 import socket
@@ -27,6 +26,7 @@ from aisle import errors
 from aisle.contracts import Progress
 from aisle.errors import AisleError, ConfigError, UnavailableError
 from aisle.training.checkpoints import load_trainable, trainable_state
+from aisle.training.cluster import connected, ray_modules
 
 if TYPE_CHECKING:
     from torch import nn
@@ -149,38 +149,24 @@ def _in_process(rank: int, sent: Sent, n: int, port: int, threads: int, aside: P
 
 
 def _through_ray(sent: Sent, n: int, aside: Path) -> None:
-    ray, ray_train, on_torch = _ray()
+    ray, ray_train, on_torch = ray_modules(
+        "ray", "ray.train", "ray.train.torch", wanted_by='through = "ray"', setting="through"
+    )
 
     def work(given: dict[str, Any]) -> None:
         _work(given["sent"], ray_train.get_context().get_world_rank(), Path(given["aside"]))
 
-    was_running = ray.is_initialized()
-    if not was_running:
-        n_cpus = max(os.cpu_count() or 1, n + 1)  # of which Ray's own part takes one
-        ray.init(num_cpus=n_cpus, include_dashboard=False, log_to_driver=False)
-    try:
-        trainer = on_torch.TorchTrainer(
-            work,
-            train_loop_config={"sent": sent, "aside": str(aside.resolve())},
-            scaling_config=ray_train.ScalingConfig(num_workers=n, use_gpu=torch.cuda.is_available()),
-            run_config=ray_train.RunConfig(name="aisle", storage_path=str(aside.resolve())),
-        )
-        trainer.fit()
-    except Exception as error:  # Ray wraps whatever a worker raised in its own errors
-        raise _failure(aside, error) from error
-    finally:
-        if not was_running:
-            ray.shutdown()
-
-
-def _ray() -> tuple[Any, Any, Any]:
-    """The modules of Ray, which is an extra."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray, train, torch_part = (importlib.import_module(name) for name in ("ray", "ray.train", "ray.train.torch"))
-    except ImportError as error:
-        raise ConfigError('through = "ray" needs `pip install "aisle[ray]"`', setting="through") from error
-    return ray, train, torch_part
+    with connected(ray, None, n_cpus=n, setting="RAY_ADDRESS"):
+        try:
+            trainer = on_torch.TorchTrainer(
+                work,
+                train_loop_config={"sent": sent, "aside": str(aside.resolve())},
+                scaling_config=ray_train.ScalingConfig(num_workers=n, use_gpu=torch.cuda.is_available()),
+                run_config=ray_train.RunConfig(name="aisle", storage_path=str(aside.resolve())),
+            )
+            trainer.fit()
+        except Exception as error:  # Ray wraps whatever a worker raised in its own errors
+            raise _failure(aside, error) from error
 
 
 _THROUGH: dict[str, Callable[[Sent, int, Path], None]] = {"torch": _through_torch, "ray": _through_ray}

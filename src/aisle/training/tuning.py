@@ -22,6 +22,8 @@ from aisle.training.workplace import alone
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.pruners import BasePruner
+    from optuna.storages import JournalStorage
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 Trained = Callable[[Mapping[str, Any], Path], Mapping[str, float]]
 """Trains with settings (nested as in TOML) and a folder for checkpoints; gives metrics."""
+STUDY = "aisle"
+"""The name of the search within its folder."""
 _JOURNAL = "trials.journal"
 _ASK_FIRST = 4
 """Trials that are never cut short, so that there is something to compare with."""
@@ -36,6 +40,16 @@ _HOW = (
     "write KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=ONE|OTHER|THIRD, such as training.learning_rate=1e-5..1e-3:log, "
     "contrast.mined_negatives=0..4, size=tiny|small"
 )
+
+
+@dataclass(frozen=True)
+class OnRay:
+    """Where trials are made, if not here."""
+
+    at_once: int
+    """Trials at the same time."""
+    trained: Trained
+    """As that of ``tune``, without what cannot be sent to another process, such as who hears of progress."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +146,7 @@ def tune(
     n_trials: int = 20,
     seed: int = 0,
     progress: Progress = silent,
+    on_ray: OnRay | None = None,
 ) -> Tuned:
     """Try settings until there are ``n_trials``; those in ``folder`` count, one that was killed goes on first.
 
@@ -145,6 +160,7 @@ def tune(
         n_trials: in all.
         seed: of the proposals.
         progress: hears of trials.
+        on_ray: trials are made by processes of a Ray cluster, several at a time; None makes one after another, here.
 
     Raises:
         ConfigError: ``folder`` belongs to another search, there is no such metric, or settings cannot be met.
@@ -154,68 +170,141 @@ def tune(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with alone(folder, f"another process searches in {folder}; wait for it, or stop it"):
-        return _tuned(trained, space, folder, metric, n_trials, seed, progress)
+        search = Search(_study(space, folder, metric, seed), space, folder, metric, n_trials)
+        search.again()
+        if on_ray is None:
+            while search.n_open:
+                progress(*search.standing())
+                trial = search.ask()
+                search.settle(trial, attempt(trial, trained, folder, metric))
+        else:
+            from aisle.training.tuning_on_ray import try_on_ray
+
+            try_on_ray(search, on_ray, progress)
+        progress(*search.standing())
+        return search.tuned()
 
 
-def _tuned(
-    trained: Trained,
-    space: Mapping[str, BaseDistribution],
-    folder: Path,
-    metric: str,
-    n_trials: int,
-    seed: int,
-    progress: Progress,
-) -> Tuned:
-    from optuna.trial import TrialState
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial."""
 
-    study = _study(space, folder, metric, seed)
-    for cut in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # by a kill: again, from its checkpoints
-        study.enqueue_trial(cut.params, user_attrs={"work": _work(cut), "again": cut.number})
-        study.tell(cut.number, state=TrialState.FAIL)
-    while (done := len(_finished(study))) < n_trials:
-        progress(_standing(study, metric), done, n_trials)
-        trial = study.ask(dict(space))
-        _try(study, trial, trained, folder, metric)
-    progress(_standing(study, metric), n_trials, n_trials)
-    return Tuned(metric, sorted((_tried(one) for one in _finished(study)), key=_order(metric)))
+    state: str
+    """As in ``Tried``."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    why: str = ""
+    is_refused: bool = False
+    """Whether its settings were refused, so that others may be too."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that goes on: asks for trials, and writes down what became of them."""
+
+    study: Study
+    space: Mapping[str, BaseDistribution]
+    folder: Path
+    metric: str
+    n_trials: int
+
+    @property
+    def n_open(self) -> int:
+        """Trials that are still to be finished, those that run included."""
+        return max(self.n_trials - len(_finished(self.study)), 0)
+
+    def again(self) -> None:
+        """Ask first for what a kill cut short, so that it goes on from its checkpoints."""
+        from optuna.trial import TrialState
+
+        for cut in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self.study.enqueue_trial(cut.params, user_attrs={"work": _work(cut), "again": cut.number})
+            self.study.tell(cut.number, state=TrialState.FAIL)
+
+    def ask(self) -> Trial:
+        """The next trial."""
+        return self.study.ask(dict(self.space))
+
+    def settle(self, trial: Trial, outcome: Outcome) -> None:
+        """Write down what became of it; its folder goes.
+
+        Raises:
+            ConfigError: there is no such metric, or the settings of the very first trial were refused.
+        """
+        from optuna.trial import TrialState
+
+        name = self.metric.lstrip("-")
+        if outcome.state == "complete":
+            if name not in outcome.metrics:
+                known = ", ".join(sorted(outcome.metrics))
+                raise ConfigError(f"metric {self.metric!r}: there is no such one; there are {known}")
+            self.study.tell(trial, outcome.metrics[name])
+        elif outcome.state == "pruned":
+            self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            trial.set_user_attr("why", outcome.why)
+            self.study.tell(trial, state=TrialState.FAIL)
+            log.warning("trial %d failed: %s", trial.number, outcome.why)
+            if outcome.is_refused and len(_finished(self.study)) == 1:
+                raise ConfigError(outcome.why)  # a setting that is not there is told at once
+        shutil.rmtree(self.folder / _work(trial), ignore_errors=True)
+
+    def standing(self) -> tuple[str, int, int]:
+        """What ``Progress`` hears."""
+        return _standing(self.study, self.metric), self.n_trials - self.n_open, self.n_trials
+
+    def tuned(self) -> Tuned:
+        """What it came to."""
+        return Tuned(self.metric, sorted((_tried(one) for one in _finished(self.study)), key=_order(self.metric)))
+
+
+def stored(folder: Path) -> JournalStorage:
+    """The trials in ``folder``, which several processes may read and write."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return JournalStorage(JournalFileBackend(str(folder / _JOURNAL)))
+
+
+def pruner() -> BasePruner:
+    """What cuts trials short."""
+    from optuna.pruners import MedianPruner
+
+    return MedianPruner(n_startup_trials=_ASK_FIRST)
 
 
 def _study(space: Mapping[str, BaseDistribution], folder: Path, metric: str, seed: int) -> Study:
     import optuna
     from optuna.distributions import distribution_to_json
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
-    storage = JournalStorage(JournalFileBackend(str(folder / _JOURNAL)))
+    storage = stored(folder)
     known = {one.study_name: one for one in optuna.get_all_study_summaries(storage)}
     about = {
         "metric": metric,
         "space": {key: json.loads(distribution_to_json(one)) for key, one in sorted(space.items())},
     }
-    if "aisle" in known and known["aisle"].user_attrs.get("about") != about:
+    if STUDY in known and known[STUDY].user_attrs.get("about") != about:
         raise ConfigError(
             f"{folder} holds the trials of another search (another metric or other ranges); search the same, or name "
             "another folder, or delete it"
         )
-    n_known = known["aisle"].n_trials if "aisle" in known else 0
+    n_known = known[STUDY].n_trials if STUDY in known else 0
     study = optuna.create_study(
-        study_name="aisle",
+        study_name=STUDY,
         storage=storage,
         load_if_exists=True,
         direction="minimize" if metric.startswith("-") else "maximize",
         sampler=optuna.samplers.TPESampler(seed=seed + n_known, n_startup_trials=_ASK_FIRST),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_ASK_FIRST),
+        pruner=pruner(),
     )
     study.set_user_attr("about", about)
     return study
 
 
-def _try(study: Study, trial: Trial, trained: Trained, folder: Path, metric: str) -> None:
+def attempt(trial: Trial, trained: Trained, folder: Path, metric: str) -> Outcome:
+    """Train with the settings of ``trial``, and cut it short where it falls behind."""
     import optuna
-    from optuna.trial import TrialState
 
     name = metric.lstrip("-")
-    work = _work(trial)
 
     def watch(step: int, metrics: Mapping[str, float]) -> None:
         if name in metrics:
@@ -225,20 +314,11 @@ def _try(study: Study, trial: Trial, trained: Trained, folder: Path, metric: str
 
     try:
         with watched(watch):
-            found = trained(nested(trial.params), folder / work)
+            return Outcome("complete", trained(nested(trial.params), folder / _work(trial)))
     except optuna.TrialPruned:
-        study.tell(trial, state=TrialState.PRUNED)
+        return Outcome("pruned")
     except (ConfigError, DataError, UnavailableError) as error:  # these settings cannot be trained with; others may
-        trial.set_user_attr("why", str(error))
-        study.tell(trial, state=TrialState.FAIL)
-        log.warning("trial %d failed: %s", trial.number, error)
-        if isinstance(error, ConfigError) and len(_finished(study)) == 1:
-            raise  # a setting that is not there is told at once
-    else:
-        if name not in found:
-            raise ConfigError(f"metric {metric!r}: there is no such one; there are {', '.join(sorted(found))}")
-        study.tell(trial, found[name])
-    shutil.rmtree(folder / work, ignore_errors=True)
+        return Outcome("failed", why=str(error), is_refused=isinstance(error, ConfigError))
 
 
 def _work(trial: Trial | FrozenTrial) -> str:

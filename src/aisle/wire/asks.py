@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
@@ -20,6 +21,7 @@ from aisle.wire.values import (
     MinorUnits,
     Name,
     Size,
+    SortName,
     UserFormat,
 )
 
@@ -40,10 +42,14 @@ class Filters(Asked):
     """Brands to show."""
     sellers: Names = ()
     """Sellers to show."""
+    attributes: Annotated[Mapping[Line, Names], Field(max_length=20)] = {}
+    """By attribute name, values of which an item has any; it must have one of each name."""
     min_price_minor: MinorUnits | None = None
     """Lowest price, inclusive, in minor units of the shop's currency."""
     max_price_minor: MinorUnits | None = None
     """Highest price, inclusive."""
+    min_rating: Annotated[float, Field(ge=-1_000, le=1_000)] | None = None
+    """Least mean of an item's ratings; what nobody rated is left out."""
     is_in_stock_only: bool = True
     """False also shows what cannot be bought now, where the placement allows it."""
     excluded_item_ids: Annotated[tuple[Id, ...], Field(max_length=1_000)] = ()
@@ -76,10 +82,15 @@ class Ask(Body):
     """Items wanted; the placement's size when left out."""
     filters: Filters = Filters()
     context: Context = Context()
+    sort: SortName = "relevance"
+    """What the list is ordered by; all but `relevance` order what is relevant enough to be found."""
+    cursor: Annotated[str, Field(min_length=1, max_length=8_000)] | None = None
+    """`cursor` of the page before, with the same question; left out for the first page. Good for 30 minutes."""
     with_items: bool = False
     """True adds each item's record (title, price, ...)."""
     with_facets: bool = False
-    """True adds counts by category, brand and price over what was found, each under every filter but its own."""
+    """True adds counts by category, brand, attribute, price, rating and stock over what was found, each under every
+    filter but its own."""
     explain: bool = False
     """True adds the reasons of each item."""
 
@@ -98,6 +109,8 @@ class SearchAsk(Ask):
 
     query: Annotated[str, Field(max_length=500)]
     """What was typed."""
+    with_highlights: bool = False
+    """True marks the words of titles and descriptions that answer the query, in the language of `context`."""
 
 
 class RecommendAsk(Ask):

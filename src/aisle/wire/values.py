@@ -86,6 +86,7 @@ EventName = Literal[
     "rate",
     "review",
 ]
+SortName = Literal["relevance", "price-up", "price-down", "newest", "rating", "popularity"]
 EventFormat = Literal["auto", "aisle", "ga4", "google-retail", "gorse"]
 ItemFormat = Literal["auto", "aisle", "ga4", "google-retail", "gorse"]
 UserFormat = Literal["auto", "aisle", "gorse"]

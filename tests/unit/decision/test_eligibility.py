@@ -5,7 +5,7 @@ import pytest
 
 from aisle.decision import Eligibility
 from aisle.domain import Catalogue, Filters, Item, ItemKind, ItemTable, ItemText, UserState
-from aisle.errors import DataError
+from aisle.errors import DataError, NotReadyError
 from aisle.testing import tiny_shop
 from aisle.testing.tiny import DAY_MS, FIRST_DAY_MS, NOW_MS
 
@@ -117,3 +117,32 @@ def test_only_prices_of_the_shop_s_currency_can_match(limit):
     assert shown("JPY", **limit) == {"yen", "unsaid"}
     assert shown("GBP", **limit) == {"unsaid"}
     assert shown("USD") == {"yen", "dollars", "unsaid", "none"}
+
+
+def test_any_value_of_an_attribute_will_do_and_every_attribute_must(shop):
+    red, glass = {"colour": ["red"]}, {"material": ["glass"]}
+    of_colour = {i.item_id: i.attributes.get("colour", ())[:1] for i in shop.items if i.item_id in shown(shop)}
+
+    assert shown(shop, Filters(attributes=red)) == {i for i, colour in of_colour.items() if colour == ("red",)}
+    assert shown(shop, Filters(attributes={"colour": ["red", "blue"]})) == {
+        i for i, colour in of_colour.items() if colour in (("red",), ("blue",))
+    }
+    assert shown(shop, Filters(attributes={**red, **glass})) == set()
+    assert Filters(attributes={"colour": []}) == Filters()
+    with pytest.raises(DataError, match="give a list"):
+        Filters(attributes={"colour": "red"})  # type: ignore[dict-item]
+
+
+def test_ratings_are_judged_as_they_are_now(shop):
+    means = np.full(shop.catalogue.n_items, np.nan, dtype=np.float32)
+    means[shop.row("kettle")], means[shop.row("boots")] = 4.5, 2.0
+    rules = Eligibility(shop.catalogue, "USD", lambda rows: means[rows])
+
+    def rated(least: float) -> set[str]:
+        return set(shop.catalogue.ids(np.flatnonzero(rules.allowed(Filters(min_rating=least), NOW_MS))))
+
+    assert rated(4) == {"kettle"}
+    means[shop.row("boots")] = 4.0
+    assert rated(4) == {"kettle", "boots"}
+    with pytest.raises(NotReadyError):
+        Eligibility(shop.catalogue, "USD").allowed(Filters(min_rating=1), NOW_MS)

@@ -21,7 +21,9 @@ def neighbours(kind: str) -> list[tuple[str, str, int]]:
 
 def pairs(rows: list[tuple[str, str, int]]) -> ShopPairs:
     schema = {"kind": pl.String, "left": pl.String, "item_row": pl.Int64}
-    return ShopPairs(pl.DataFrame(rows, schema=schema, orient="row"), TEXTS, DESCRIPTIONS)
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    described = pl.when(pl.col("kind") == DESCRIPTION).then("item_row").alias("description_row")
+    return ShopPairs(frame.with_columns(described), TEXTS, DESCRIPTIONS)
 
 
 @pytest.mark.parametrize("kind", [VIEWED, BOUGHT])

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig
 
 from aisle.language.adapt_config import ContrastConfig
 from aisle.language.contrast import Contrast
-from aisle.language.contrast_pairs import TextPairs, with_hard_negatives
+from aisle.language.contrast_pairs import TextPairs, to_mine, with_hard_negatives
 from aisle.language.model_folder import packaged_folder
 from aisle.language.retrieval_check import find
 from aisle.language.tower import TextTower, place
@@ -161,8 +161,33 @@ def test_mined_negatives_are_the_nearest_that_do_not_belong_and_lie_below_what_d
     rights = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     pairs = TextPairs(["a", "b"], list("uvwxyz"), np.array([0, 1]), np.array([0, 4]), wrong={1: np.array([1])})
 
-    mined = with_hard_negatives(pairs, lefts, rights, 2)
+    mined = with_hard_negatives(pairs, to_mine(pairs, 100), lefts, rights, 2)
 
     # of a: right 1 lies nearer than its own, so it may belong; 2 and 3 follow. Of b: 5 and 3, beside the known one
     assert {left: rows.tolist() for left, rows in mined.wrong.items()} == {0: [2, 3], 1: [1, 3, 5]}
     assert pairs.wrong[1].tolist() == [1]
+
+
+def test_mining_looks_at_no_more_than_it_is_told_and_finds_what_brute_force_finds_there() -> None:
+    rng = np.random.default_rng(0)
+    n_lefts, n_rights, most = 900, 700, 300
+    lefts, rights = (rng.normal(size=(n, 8)).astype(np.float32) for n in (n_lefts, n_rights))
+    lefts, rights = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (lefts, rights))
+    left, right = rng.integers(0, n_lefts - 50, 2_000), rng.integers(0, n_rights, 2_000)
+    pairs = TextPairs([f"q{row}" for row in range(n_lefts)], [f"t{row}" for row in range(n_rights)], left, right)
+
+    asked, among = to_mine(pairs, most)
+    found = with_hard_negatives(pairs, (asked, among), lefts[asked], rights[among], 3)
+
+    own = {row: set(right[left == row].tolist()) for row in asked.tolist()}
+    assert len(asked) == most
+    assert all(own.values())
+    assert set.union(*own.values()) <= set(among.tolist())
+    assert len(among) == max(most, len(set.union(*own.values())))
+    assert set(found.wrong) <= set(asked.tolist())
+    for row in asked.tolist():
+        cosines = rights @ lefts[row]
+        most_near = cosines[sorted(own[row])].max() - 0.05
+        nearest = among[np.argsort(-cosines[among])][: 4 * 3 + 16].tolist()
+        wanted = [one for one in nearest if one not in own[row] and cosines[one] < most_near][:3]
+        assert sorted(wanted) == found.wrong.get(row, np.empty(0)).tolist()

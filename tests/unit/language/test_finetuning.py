@@ -419,6 +419,21 @@ def test_heads_that_learned_first_spare_the_model(small_model, tmp_path: Path) -
     assert found[True] < found[False] - 0.2
 
 
+def test_heads_learn_first_wherever_they_begin_at_random(small_model, tmp_path: Path) -> None:
+    first, told = tmp_path / "first", []
+
+    def listen(task: str, done: int, total: int | None = None) -> None:
+        told.append(task.partition("\t")[0])
+
+    still = FinetuneConfig(ngrams="off", training={**TRAINING, "max_steps": 1})
+    finetune(small_model, [uses()], [USE], still, work=tmp_path / "a", target=first)
+    for name, table, task, is_first in (("same", uses(), USE, False), ("other", materials(), MADE_OF, True)):
+        told.clear()
+        options = {"work": tmp_path / f"w{name}", "target": tmp_path / name, "start_from": first, "progress": listen}
+        finetune(small_model, [table], [task], still, **options)
+        assert ("learn labels: heads" in told) == is_first
+
+
 def test_a_killed_run_goes_on_where_it_stood(small_model, tmp_path: Path) -> None:
     class Killed(Exception):
         pass

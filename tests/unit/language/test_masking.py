@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
 from aisle.language.adapt_config import MaskingConfig
+from aisle.language.int_rows import IntRows
 from aisle.language.masking import MaskedWords, NextTokens, ReadTexts, Vocabulary
 from aisle.training.config import TrainingConfig
 from aisle.training.loop import train
@@ -28,7 +29,7 @@ def texts(n: int = 30, seed: int = 0) -> ReadTexts:
         of_word = np.repeat(np.arange(len(sizes)), sizes).tolist()
         ids.append([2, *rng.integers(5, 40, size=len(of_word)).tolist(), 3])
         words.append([-1, *of_word, -1])
-    return ReadTexts(ids, words)
+    return ReadTexts(IntRows.of(ids), IntRows.of(words))
 
 
 @settings(deadline=None, max_examples=50)
@@ -82,7 +83,7 @@ def test_runs_mask_neighbouring_words_together() -> None:
 
 
 def test_an_empty_text_asks_for_nothing() -> None:
-    read = ReadTexts([[2, 3], [2, 7, 3]], [[-1, -1], [-1, 0, -1]])
+    read = ReadTexts(IntRows.of([[2, 3], [2, 7, 3]]), IntRows.of([[-1, -1], [-1, 0, -1]]))
 
     batch = MaskedWords("m", read, VOCABULARY, MaskingConfig()).collate(np.arange(2), np.random.default_rng(0))
 
@@ -94,7 +95,7 @@ def test_a_small_bert_learns_what_follows_from_the_rest(tmp_path: Path) -> None:
     # the second half of each text repeats the first, so that a masked word stands elsewhere
     rng = np.random.default_rng(0)
     halves = [rng.integers(5, 40, size=4).tolist() for _ in range(200)]
-    read = ReadTexts([[2, *half, *half, 3] for half in halves], [[-1, *range(8), -1]] * 200)
+    read = ReadTexts(IntRows.of([[2, *half, *half, 3] for half in halves]), IntRows.of([[-1, *range(8), -1]] * 200))
     torch.manual_seed(0)
     model = BertForMaskedLM(
         BertConfig(
@@ -111,7 +112,7 @@ def test_a_small_bert_learns_what_follows_from_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_bert_answers_only_what_it_is_asked_with_the_same_loss() -> None:
-    read = ReadTexts([[2, 5, 6, 7, 3], [2, 9, 3]], [[-1, 0, 1, 2, -1], [-1, 0, -1]])
+    read = ReadTexts(IntRows.of([[2, 5, 6, 7, 3], [2, 9, 3]]), IntRows.of([[-1, 0, 1, 2, -1], [-1, 0, -1]]))
     torch.manual_seed(0)
     model = BertForMaskedLM(
         BertConfig(vocab_size=40, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
@@ -127,7 +128,7 @@ def test_a_small_gpt_learns_the_next_token(tmp_path: Path) -> None:
     model = GPT2LMHeadModel(
         GPT2Config(vocab_size=40, n_embd=32, n_layer=1, n_head=2, n_positions=16, bos_token_id=2, eos_token_id=3)
     )
-    objective = NextTokens("n", [*rounds, [5]], padding=0)
+    objective = NextTokens("n", IntRows.of([*rounds, [5]]), padding=0)
     config = TrainingConfig(epochs=120, batch_size=7, learning_rate=1e-2, trackers=(), checkpoint_every=0, log_every=1)
 
     trained = train(model, objective, config, tmp_path)

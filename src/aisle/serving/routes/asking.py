@@ -232,7 +232,10 @@ def _ask(question: Question) -> Ask | DataError:
             size=body.size,
             filters=ANYTHING if body.filters == NO_FILTERS else Filters(**body.filters.__dict__),
             context=ANYWHERE if body.context == NO_CONTEXT else Context(**body.context.__dict__),
+            sort=body.sort,
+            cursor=body.cursor,
             with_facets=body.with_facets,
+            with_highlights=isinstance(body, wire.SearchAsk) and body.with_highlights,
         )
     except DataError as error:
         return error

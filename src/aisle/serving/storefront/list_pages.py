@@ -9,21 +9,22 @@ from starlette.responses import RedirectResponse, Response
 
 from aisle.domain import NO_VALUE
 from aisle.domain import Response as Answer
+from aisle.domain.attributes import NO_PAIR
+from aisle.domain.money import shown
+from aisle.errors import DataError
 from aisle.flows.asks import Ask
 from aisle.serving.html import Words
-from aisle.serving.storefront.choice import MOST, STEP, Choice
+from aisle.serving.storefront.choice import SIZE, Choice
 from aisle.serving.storefront.facets import BETWEEN, Link, last_name, narrowing
 from aisle.serving.storefront.front import Front
 from aisle.serving.storefront.happenings import impressions, record, searching
-from aisle.serving.storefront.shelves import Card, Shelf, make_shelf
+from aisle.serving.storefront.shelves import Shelf, make_shelf
 from aisle.serving.storefront.visit import Visit
 from aisle.shop import Shop
 
 HOME = ("recommended-for-you", "recently-viewed", "buy-it-again", "trending", "new-arrivals")
 ROW = 6
 """Items in a row of the home page."""
-SORTED = 200
-"""Items found that an order by price looks at."""
 BY_WORDS = "lexical"
 """The source that finds what was typed word by word."""
 N_SUGGESTIONS = 8
@@ -79,7 +80,6 @@ class ListPages:
             return RedirectResponse(answer.redirect, 303)  # an address that the shop's own rules allow
         currency = shop.settings.shop.currency
         n_found = max(answer.n_found, len(shelf.cards))
-        has_more = len(shelf.cards) >= choice.n < MOST and n_found > choice.n
         if choice.is_fresh:
             await record(visit, searching(visit, choice.query, shelf.slate_id))
         return await self._front.show(
@@ -92,7 +92,10 @@ class ListPages:
             n_found=n_found,
             has_most=n_found >= placement.n_candidates,
             is_by_meaning_only=bool(choice.query) and _is_by_meaning_only(answer, placement.sources),
-            more=choice.address(currency, n=choice.n + STEP) if has_more else None,
+            relaxed=_given_up(answer, words),
+            typed=_typed_limit(answer, choice, words, currency),
+            more=choice.address(currency, after=answer.cursor) if answer.cursor else None,
+            first=choice.address(currency) if choice.after else None,
             narrowing=narrowing(choice, answer.facets, words, currency, has_stock=not placement.is_in_stock_only),
             trail=_trail(choice, words, currency),
             reset=Choice(query=choice.query, category=None if choice.query else choice.category).address(currency),
@@ -110,29 +113,72 @@ def _rows(shop: Shop, visit: Visit, words: Words) -> list[Shelf]:
 
 
 def _known(shop: Shop, choice: Choice) -> tuple[Choice, bool]:
-    """The choice without brands that no item has, and whether its category is there: addresses outlive both."""
+    """Without brands and attributes that no item has, and whether its category is: addresses outlive them."""
     catalogue = shop.live.stages.catalogue
     brands = tuple(brand for brand in choice.brands if catalogue.brands.find(brand) != NO_VALUE)
+    pairs = tuple(pair for pair in choice.attributes if catalogue.attributes.find(*pair) != NO_PAIR)
     is_there = choice.category is None or catalogue.categories.find(choice.category) != NO_VALUE
-    return replace(choice, brands=brands), is_there
+    return replace(choice, brands=brands, attributes=pairs), is_there
 
 
 def _found(shop: Shop, visit: Visit, words: Words, choice: Choice) -> tuple[Answer, Shelf]:
-    is_sorted = choice.sort != "relevance"
     ask = Ask(
         user_id=visit.user_id,
         text=choice.query or None,
-        size=SORTED if is_sorted else choice.n,
+        size=SIZE,
         filters=choice.filters,
         context=visit.context,
+        sort=choice.sort,
+        cursor=choice.after,
         with_facets=True,
+        with_highlights=bool(choice.query),
     )
-    answer = (shop.ask_search([ask]) if choice.query else shop.ask_recommend("browse", [ask]))[0]
+    answer = _answered(shop, ask)
     shelf = make_shelf(shop, "found", answer, words)
-    if is_sorted:
-        ordered = _by_price(shelf.cards, is_rising=choice.sort == "price-up")[: choice.n]
-        shelf = replace(shelf, cards=ordered, is_in_order=False)
-    return answer, shelf
+    is_by_relevance = choice.sort == "relevance" and choice.after is None
+    return answer, shelf if is_by_relevance else replace(shelf, is_in_order=False)
+
+
+def _answered(shop: Shop, ask: Ask) -> Answer:
+    """The answer; the first page, where the cursor in the address has grown too old or is another list's."""
+    try:
+        return (shop.ask_search([ask]) if ask.text else shop.ask_recommend("browse", [ask]))[0]
+    except DataError as error:
+        if error.field != "cursor":
+            raise
+    return _answered(shop, replace(ask, cursor=None))
+
+
+def _given_up(answer: Answer, words: Words) -> str | None:
+    """What is said above a list that stands in for an empty one."""
+    relaxed = answer.relaxed
+    if relaxed is None:
+        return None
+    match relaxed.step:
+        case "words":
+            return words("relaxed_words", query=relaxed.query, dropped=" ".join(relaxed.dropped_words))
+        case "filters":
+            names = [words(f"filter_{name}") for name in relaxed.dropped_filters]
+            return words("relaxed_filters", dropped=words("and").join(names))
+        case "neighbours":
+            return words("relaxed_neighbours")
+        case "popular":
+            if relaxed.category is None:
+                return words("relaxed_popular")
+            return words("relaxed_popular_in", category=last_name(relaxed.category, words))
+
+
+def _typed_limit(answer: Answer, choice: Choice, words: Words, currency: str) -> str | None:
+    """What is said of a price range that was read out of the query and holds for the list."""
+    query, given_up = answer.query, answer.relaxed.dropped_filters if answer.relaxed else ()
+    is_chosen = choice.low is not None or choice.high is not None
+    if query is None or query.price is None or not query.price.is_limit or is_chosen or "price" in given_up:
+        return None
+    low, high = (
+        None if minor is None else shown(minor, currency) for minor in (query.price.low_minor, query.price.high_minor)
+    )
+    kind = "between" if low and high else "most" if high else "least"
+    return words(f"typed_{kind}", low=low or "", high=high or "")
 
 
 def _is_by_meaning_only(answer: Answer, sources: Sequence[str]) -> bool:
@@ -140,16 +186,6 @@ def _is_by_meaning_only(answer: Answer, sources: Sequence[str]) -> bool:
     slots = answer.slate.slots
     was_looked = BY_WORDS in sources and BY_WORDS not in answer.degraded
     return was_looked and bool(slots) and not any(slot.scores.get(BY_WORDS, 0.0) > 0.0 for slot in slots)
-
-
-def _by_price(cards: Sequence[Card], *, is_rising: bool) -> list[Card]:
-    """Cards by price, those without one last."""
-
-    def key(card: Card) -> tuple[bool, int]:
-        amount = card.price_minor or 0
-        return card.price_minor is None, amount if is_rising else -amount
-
-    return sorted(cards, key=key)
 
 
 def _trail(choice: Choice, words: Words, currency: str) -> list[Link]:

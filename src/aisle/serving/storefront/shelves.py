@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from markupsafe import Markup
 
 from aisle.domain import Item, ItemKind, Response
 from aisle.domain.money import to_minor
@@ -44,6 +46,11 @@ class Card:
     address: str
     stock: Stock
     kind: str
+    marked: Markup | None = None
+    """The title with the words of the query marked."""
+    snippet: Markup | None = None
+    """A piece of the description where they stand."""
+    n_more_variants: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def make_shelf(shop: Shop, name: str, response: Response, words: Words, *, most:
     slate = response.slate
     items = {item.item_id: item for item in shop.read_items(slate.item_ids[:most])}
     cards = [
-        card_of(items[item_id], words, slate.slate_id, slot)
+        _with_marks(card_of(items[item_id], words, slate.slate_id, slot), response)
         for slot, item_id in enumerate(slate.item_ids[:most])
         if item_id in items
     ]
@@ -114,6 +121,21 @@ def card_of(item: Item, words: Words, slate_id: str | None = None, slot: int = 0
         address=address if slate_id is None else f"{address}?list={as_path(slate_id)}&slot={slot}",
         stock=stock_of(item),
         kind=item.kind.value,
+    )
+
+
+def _with_marks(card: Card, response: Response) -> Card:
+    """With what the answer says of the item beside its record."""
+    highlight = (response.highlights or {}).get(card.item_id)
+    n_more = (response.n_more_variants or {}).get(card.item_id, 0)
+    if highlight is None:
+        return replace(card, n_more_variants=n_more)
+    snippet = highlight.snippet
+    return replace(
+        card,
+        n_more_variants=n_more,
+        marked=Markup(highlight.title.html),
+        snippet=None if snippet is None else Markup(snippet.html),
     )
 
 

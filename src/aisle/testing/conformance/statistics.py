@@ -79,6 +79,7 @@ def check_statistics(implementation: type[Statistics], config: Config | None = N
         _refuses_damaged_files,
         _takes_in_what_is_new,
         _comes_to_the_same_by_either_way,
+        _tells_what_people_think,
     ):
         check(bench)
 
@@ -180,6 +181,28 @@ def _comes_to_the_same_by_either_way(bench: _Bench) -> None:
         follower = bench.implementation.fit(NAME, Snapshot.empty(), bench.config, bench.parts)
         follower.extend(ItemTable.from_rows(bench.shop.items), EventTable.from_rows(bench.shop.events))
         _require_same(promise, bench, bench.statistics, follower)
+
+
+def _tells_what_people_think(bench: _Bench) -> None:
+    other = _Bench.of(bench.implementation, bench.config)
+    now_ms, rows = other.shop.clock.now_ms, np.arange(other.shop.catalogue.n_items)[::-1]
+    row = other.shop.row("umbrella")
+    with other.promise("mean ratings are those of the events, nan where nobody rated, in the order asked") as promise:
+        rated = [Event(f"u{n}", EventType.RATE, now_ms, "umbrella", rating=float(n)) for n in (2, 5)]
+        other.statistics.extend(ItemTable.empty(), EventTable.from_rows(rated))
+        means = other.statistics.mean_ratings(rows)
+        promise.require(means.shape == rows.shape, f"ratings of shape {means.shape} for {len(rows)} items")
+        promise.require(abs(means[::-1][row] - 3.5) < TOLERANCE, f"ratings of 2 and 5 have the mean {means[::-1][row]}")
+        promise.require(bool(np.isnan(means).any()), "an item that nobody rated has a rating")
+    with other.promise("popularity is finite, from 0, and rises with purchases") as promise:
+        before = other.statistics.popularity(rows)
+        bought = [Event(f"u{n}", EventType.PURCHASE, now_ms, "umbrella") for n in range(3)]
+        other.statistics.extend(ItemTable.empty(), EventTable.from_rows(bought))
+        after = other.statistics.popularity(rows)
+        promise.require(
+            bool(np.isfinite(before).all() and (before >= 0).all()), "a popularity is below 0 or not finite"
+        )
+        promise.require(after[::-1][row] > before[::-1][row], "three purchases changed nothing")
 
 
 def _all_items(catalogue: Catalogue) -> Candidates:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisle.retrieval.analysis import stems, word_starts, words
+from aisle.language.analysis import stems, word_starts, words
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_words_start_after_blanks_and_inside_chinese() -> None:
 
 
 def test_segmenting_prints_nothing_and_leaves_no_shared_file(tmp_path) -> None:
-    program = "from aisle.retrieval.analysis import words; assert words('山麓龙井') == ['山麓', '龙井']"
+    program = "from aisle.language.analysis import words; assert words('山麓龙井') == ['山麓', '龙井']"
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"TMPDIR": str(tmp_path)}
     )
