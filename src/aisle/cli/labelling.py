@@ -68,7 +68,8 @@ def label(
     """Label texts, those first that teach a model most; every answer is saved at once.
 
     One key says a label (its number, or the label itself where it is a digit or a letter), s skips, u takes the last
-    answer back, q stops. Give the same command again to go on. Begin with diversity; at some hundred labels run aisle finetune on the answers, then label on with that model.
+    answer back, q stops. Give the same command again to go on. Begin with diversity; at some hundred
+    labels run aisle finetune on the answers, then label on with that model.
 
     Example: aisle label reviews.csv --text review --labels bad,good --out labels.csv
     Example: aisle label reviews.csv --text review --labels bad,good --out labels.csv --shop myshop --model opinion

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from aisle.errors import ConfigError
 from aisle.settings import Config
 
 Optimiser = Literal["adamw", "adam", "sgd"]
@@ -78,3 +80,15 @@ class TrainingConfig(Config):
             if name not in TRACKERS:
                 raise ValueError(f"no tracker is called {name!r}; there are {', '.join(TRACKERS)}")
         return trackers
+
+
+def _suits_the_loop(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        TrainingConfig.parse(settings, "")
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("[]: ")) from error
+    return settings
+
+
+LoopSettings = Annotated[Mapping[str, Any], AfterValidator(_suits_the_loop)]
+"""Settings of ``TrainingConfig`` that differ from what a size sets, checked when they are read."""
