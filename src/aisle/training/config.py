@@ -46,8 +46,8 @@ class TrainingConfig(Config):
     precision: Precision = "auto"
     """``auto`` takes bf16 on a GPU that has it and fp32 on a CPU, which bf16 slows down."""
     adversarial_epsilon: float = Field(default=0.0, ge=0.0)
-    """Length of the step by which word vectors are moved against the model (FGM); 0 leaves it out. It doubles the cost
-    of a step; 0.5 to 1 is usual."""
+    """Length of the step by which word vectors are moved against the model (FGM), whether they learn or not; 0 leaves
+    it out. It doubles the cost of a step; 0.5 to 1 is usual."""
     length_buckets: int = Field(default=50, ge=0)
     """Batches that are sorted by length together, so that little goes into padding; 0 mixes all lengths."""
     seed: int = Field(default=0, ge=0)
