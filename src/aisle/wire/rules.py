@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from aisle.wire.values import Asked, Body, Id, Kind, Language, Line, MinorUnits, Name, Size, TimeMs, Told
+from aisle.wire.values import WHOLE, Asked, Body, Id, Kind, Language, Line, MinorUnits, Name, Size, TimeMs, Told
 
 MOST_RULES = 20_000
 """Rules of one version."""
@@ -240,7 +240,7 @@ class PublishAsk(Body):
 class RollbackAsk(Body):
     """Which version to go back to; the one published before the current one when left out."""
 
-    version: Annotated[int, Field(ge=0)] | None = None
+    version: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
 class TryAsk(Body):
