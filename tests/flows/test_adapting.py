@@ -160,7 +160,7 @@ def test_an_adapter_learns_and_becomes_part_of_the_model(shop, method) -> None:
 
 def test_what_cannot_be_adapted_is_refused(tmp_path: Path, shop) -> None:
     with pytest.raises(ConfigError, match=r"adapt.*batchsize"):
-        shop.adapt(AdaptConfig(size="tiny", training={"batchsize": 3}))
+        shop.adapt(AdaptConfig.parse({"size": "tiny", "training": {"batchsize": 3}}, "adapt"))
     with Shop(init(tmp_path / "empty")) as empty, pytest.raises(NotReadyError, match="no items"):
         empty.adapt(SHORT)
     with pytest.raises(ConfigError, match="cannot be merged"):

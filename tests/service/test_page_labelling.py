@@ -49,7 +49,7 @@ def test_the_page_speaks_the_language_that_is_asked_for(client: TestClient) -> N
 def test_answers_are_saved_one_by_one_and_taken_back(client: TestClient, tmp_path: Path) -> None:
     told = client.get("/standing").json()
     assert told["text"] == EVIL
-    assert told["keys"] == {"1": "bad", "2": "<i>good</i>"}
+    assert told["keys"] == [["1", "bad"], ["2", "<i>good</i>"]]
     assert (told["n_labelled"], told["n_open"]) == (0, 3)
 
     told = client.post("/say", json={"text": EVIL, "label": "bad"}).json()

@@ -33,6 +33,7 @@ _CLASSIFIER = "classifier.json"
 """In folders of fine-tuned models only."""
 _LOOKED_AT, _MOST_UNREAD = 200, 1 / 3
 """Texts that are looked at for what a model cannot read, and the share of a text beyond which it does not."""
+_PORT = 8765
 _INTERRUPTS = ("\x03", "\x04", "")
 
 
@@ -59,17 +60,23 @@ def label(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.", min=0)] = 0,
     web: Annotated[bool, typer.Option("--web", help="On a page of this machine in place of the terminal.")] = False,
-    port: Annotated[int, typer.Option("--port", help="Of the page; 0 takes a free one.", min=0, max=65535)] = 8765,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", help="Of the page, with --web; 0 takes a free one. Default: 8765.", min=0, max=65535),
+    ] = None,
 ) -> None:
     """Label texts, those first that teach a model most; every answer is saved at once.
 
-    One key says a label (its number), s skips, u takes the last answer back, q stops. Give the same command again to go
-    on. Begin with diversity; at some hundred labels run aisle finetune on the answers, then label on with that model.
+    One key says a label (its number, or the label itself where it is a digit or a letter), s skips, u takes the last
+    answer back, q stops. Give the same command again to go on. Begin with diversity; at some hundred
+    labels run aisle finetune on the answers, then label on with that model.
 
     Example: aisle label reviews.csv --text review --labels bad,good --out labels.csv
     Example: aisle label reviews.csv --text review --labels bad,good --out labels.csv --shop myshop --model opinion
     """
     with told_errors():
+        if port is not None and not web:
+            raise ConfigError(f"--port {port} is of the page, which --web asks for; add --web", setting="port")
         texts = texts_in(read_table(file), columns_named("--text", text), str(file))
         with LabelBook(to, [one.strip() for one in labels.split(",")]) as book:
             waiting = book.waiting(texts)
@@ -78,7 +85,7 @@ def label(
                 raise DataError(f"{file}: {said}; there is nothing to ask about", source=str(file))
             book.ask(ranked(book, waiting, how, n, shop, model, seed))
             if web:
-                on_a_page(book, port)
+                on_a_page(book, _PORT if port is None else port)
             else:
                 in_the_terminal(book)
             n_labelled, counts = book.n_labelled, book.counts()

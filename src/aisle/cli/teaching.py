@@ -20,6 +20,7 @@ from aisle.flows.adapt import IS_BETTER
 from aisle.flows.compress import IS_GOOD_ENOUGH
 from aisle.language.adapt_config import AdaptConfig
 from aisle.language.compress_config import CompressConfig
+from aisle.training.tuning import read_word
 
 
 def adapt(
@@ -221,7 +222,8 @@ def as_toml(table: str, settings: Mapping[str, object]) -> list[str]:
     by_table: dict[str, list[str]] = {}
     for key, value in settings.items():
         parents, _, last = f"{table}.{key}".rpartition(".")
-        told = value if isinstance(value, str) and value[:1] in '"[{' else orjson.dumps(value).decode()
+        meant = read_word(value) if isinstance(value, str) else value
+        told = value if isinstance(value, str) and meant != value else orjson.dumps(value).decode()
         by_table.setdefault(parents, []).append(f"{last} = {told}")
     return [line for name, lines in sorted(by_table.items()) for line in (f"[{name}]", *lines)]
 

@@ -20,7 +20,8 @@ from aisle.errors import ConfigError, DataError, UnavailableError, unknown_name
 
 SKIP, UNDO, STOP = "s", "u", "q"
 """Keys that are not a label's."""
-_KEYS = "123456789" + "".join(letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in (SKIP, UNDO, STOP))
+_DIGITS = "1234567890"
+_LETTERS = "".join(letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in (SKIP, UNDO, STOP))
 _HEADER = ("text", "label")
 _LONGEST_FIELD = 10**9
 _LONGEST_SHOWN = 60
@@ -34,7 +35,8 @@ class LabelBook:
 
         Args:
             file: made where it is not there.
-            labels: what may be said, in the order of their keys.
+            labels: what may be said. One that is itself a digit or a letter is its own key; others have the keys 1, 2
+                and so on, or letters where some label is a digit, so that no digit means another.
 
         Raises:
             ConfigError: fewer than two labels, more than there are keys, or one twice.
@@ -48,26 +50,27 @@ class LabelBook:
                 "between, such as bad,good",
                 setting="labels",
             )
-        if len(self.labels) > len(_KEYS):
+        n_keys = len(_DIGITS) + len(_LETTERS)
+        if len(self.labels) > n_keys:
             raise ConfigError(
-                f"there are {len(self.labels)} labels and {len(_KEYS)} keys; label by groups of labels first, then "
+                f"there are {len(self.labels)} labels and {n_keys} keys; label by groups of labels first, then "
                 "within each group",
                 setting="labels",
             )
-        self.keys: Mapping[str, str] = dict(zip(_KEYS, self.labels, strict=False))
-        """Label by the key that says it."""
+        self.keys: Mapping[str, str] = _by_key(self.labels)
+        """Label by the key that says it, in the order of ``labels``."""
         self._path = file
         self._file = _opened(file)
         try:
             self._said: dict[str, str] = {}
-            self._done: list[tuple[str, int | None]] = []
-            """What was answered (with the place in the file before it) or skipped, for the way back."""
+            self._done: list[tuple[str, int | None, str | None]] = []
+            """What was answered (with the place in the file before it, and the answer that the text had by then, as in
+            a file that was edited by hand) or skipped, for the way back."""
             self._end = self._read()
         except BaseException:
             self._file.close()
             raise
         self._open: deque[str] = deque()
-        self._skipped: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -125,9 +128,9 @@ class LabelBook:
         csv.writer(row).writerow((text, label))  # its own line end makes it put quotes around either half of one
         before = self._end
         self._end = self._write(row.getvalue().removesuffix("\r\n").encode("utf-8", "replace") + b"\n")
+        self._done.append((text, before, self._said.get(text)))
         self._said[text] = label
         self._open.popleft()
-        self._done.append((text, before))
 
     def skip(self, text: str) -> None:
         """Leave the next text for another time.
@@ -137,17 +140,19 @@ class LabelBook:
         """
         self._check_is_next(text)
         self._open.popleft()
-        self._done.append((text, None))
+        self._done.append((text, None, None))
 
     def undo(self) -> str | None:
         """Take the last answer back, of an earlier time too, and ask about its text next; None when there is none.
+
+        Where the file has an earlier answer for the same text, that one stands until the text is answered or undone.
 
         Raises:
             UnavailableError: the file cannot be changed; the answer stays.
         """
         if not self._done:
             return None
-        text, before = self._done[-1]
+        text, before, earlier = self._done[-1]
         if before is not None:
             try:
                 self._file.truncate(before)
@@ -156,8 +161,13 @@ class LabelBook:
             self._end = before
             with contextlib.suppress(OSError):
                 os.fsync(self._file.fileno())
-            del self._said[text]
+            if earlier is None:
+                del self._said[text]
+            else:
+                self._said[text] = earlier
         self._done.pop()
+        with contextlib.suppress(ValueError):  # asked about already, where the file had it twice
+            self._open.remove(text)
         self._open.appendleft(text)
         return text
 
@@ -204,8 +214,8 @@ class LabelBook:
                     "labels that the file has with --labels, or name another file",
                 )
             if row:
+                self._done.append((row[0], start, self._said.get(row[0])))
                 self._said[row[0]] = row[1]
-                self._done.append((row[0], start))
             start = end
         if not content.endswith(b"\n"):
             self._end = start
@@ -223,6 +233,14 @@ class LabelBook:
 
     def _wrong(self, row: int, message: str) -> DataError:
         return DataError(f"{self._path}, row {row}: {message}", source=str(self._path), row=row)
+
+
+def _by_key(labels: Sequence[str]) -> dict[str, str]:
+    own = {label: label for label in labels if len(label) == 1 and label in _DIGITS + _LETTERS}
+    own |= {label: label.lower() for label in labels if len(label) == 1 and label.lower() in set(_LETTERS) - set(own)}
+    order = _LETTERS + _DIGITS if any(key in _DIGITS for key in own.values()) else _DIGITS + _LETTERS
+    free = (key for key in order if key not in own.values())
+    return {own.get(label) or next(free): label for label in labels}
 
 
 def _opened(path: Path) -> io.BufferedRandom:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from aisle.language.adapter_config import AdapterConfig
 from aisle.language.rewriting import RewritingConfig
 from aisle.language.views import PieceConfig, ViewConfig
 from aisle.settings import Config
-from aisle.training.config import TrainingConfig
+from aisle.training.config import LoopSettings, TrainingConfig
 
 Size = Literal["tiny", "small", "large"]
 Learned = Literal["masked", "pieces", "contrast"]
@@ -54,11 +55,19 @@ class MaskingConfig(Config):
     masked_share: float = Field(default=0.15, gt=0.0, lt=1.0)
     """Share of the tokens that are asked for. Raising it learns more from a text and leaves less to learn it by."""
     runs: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
-    """Chances of masking runs of 1, 2, ... words together; (1.0,) masks single words."""
+    """Chances of masking runs of 1, 2, ... words together; (1.0,) masks single words. None is below 0, and some is
+    above."""
     kept_share: float = Field(default=0.1, ge=0.0, le=0.5)
     """Share of the masked tokens that stay as they are, so that the model looks at every token."""
     random_share: float = Field(default=0.1, ge=0.0, le=0.5)
     """Share of the masked tokens that become another token."""
+
+    @field_validator("runs")
+    @classmethod
+    def _are_chances(cls, runs: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0.0 <= one < math.inf for one in runs) or not sum(runs) > 0.0:
+            raise ValueError("give the chances of runs of 1, 2, ... words, none below 0 and one above, such as [1.0]")
+        return runs
 
 
 class AdaptConfig(Config):
@@ -89,7 +98,7 @@ class AdaptConfig(Config):
     """What the chat model is asked for where ``views.rewritten_chance`` is above 0."""
     adapter: AdapterConfig = AdapterConfig()
     """Whether all weights learn, or a small adapter that is merged into them at the end."""
-    training: Mapping[str, Any] = Field(default_factory=dict)
+    training: LoopSettings = Field(default_factory=dict)
     """Settings of the training loop that differ from what ``size`` sets, see ``training.config.TrainingConfig``."""
 
     def training_of(self, objective: Learned) -> TrainingConfig:

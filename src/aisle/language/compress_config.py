@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from aisle.settings import Config
-from aisle.training.config import TrainingConfig
+from aisle.training.config import LoopSettings, TrainingConfig
 
 Size = Literal["tiny", "small", "large"]
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
@@ -47,7 +47,7 @@ class CompressConfig(Config):
     """Texts of the shop that are learned from, at most. Raising it costs time."""
     most_lost: float = Field(default=0.02, ge=0.0, le=1.0)
     """Share of the large model's NDCG@10 that may be lost; a small model that loses more does not answer."""
-    training: Mapping[str, Any] = Field(default_factory=dict)
+    training: LoopSettings = Field(default_factory=dict)
     """Settings of the training loop that differ from what ``size`` sets, see ``[adapt.training]``."""
 
     def training_config(self, share: float = 1.0) -> TrainingConfig:

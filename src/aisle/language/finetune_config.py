@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from aisle.language.adapter_config import AdapterConfig, Method
 from aisle.settings import Config
-from aisle.training.config import TrainingConfig
+from aisle.training.config import LoopSettings, TrainingConfig
 from aisle.training.plan import steps_of
 
 Kind = Literal["binary", "classes", "tags"]
@@ -96,15 +96,9 @@ class FinetuneConfig(Config):
     heart; does not count where ``training`` sets ``epochs`` or ``max_steps``."""
     max_tokens: int = Field(default=128, ge=8)
     """Tokens read of a text, or of a pair of them. Raising it costs time for long texts."""
-    training: Mapping[str, Any] = Field(default_factory=dict)
+    training: LoopSettings = Field(default_factory=dict)
     """Settings of the training loop that differ from what ``size`` and ``trained`` set, see
     ``training.config.TrainingConfig``."""
-
-    @field_validator("training")
-    @classmethod
-    def _suits_the_loop(cls, training: Mapping[str, Any]) -> Mapping[str, Any]:
-        TrainingConfig.model_validate(dict(training))
-        return training
 
     def loop(self, n_rows: int) -> TrainingConfig:
         """The loop's settings for ``n_rows`` to learn from."""

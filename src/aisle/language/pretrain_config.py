@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from aisle.language.adapt_config import MaskingConfig
 from aisle.language.new_model import NewModelConfig
 from aisle.settings import Config
-from aisle.training.config import TrainingConfig
+from aisle.training.config import LoopSettings, TrainingConfig
 
 Size = Literal["tiny", "small", "large"]
 _BY_SIZE: Mapping[Size, Mapping[str, Any]] = {
@@ -37,14 +37,8 @@ class PretrainConfig(Config):
     """Texts kept out at most. Raising it costs time."""
     max_tokens: int = Field(default=128, ge=8)
     """Tokens read of a text. Raising it costs time for long texts."""
-    training: Mapping[str, Any] = Field(default_factory=dict)
+    training: LoopSettings = Field(default_factory=dict)
     """Settings of the training loop that differ from what ``size`` sets, see ``training.config.TrainingConfig``."""
-
-    @field_validator("training")
-    @classmethod
-    def _suits_the_loop(cls, training: Mapping[str, Any]) -> Mapping[str, Any]:
-        TrainingConfig.model_validate(dict(training))
-        return training
 
     def loop(self, *, is_new: bool) -> TrainingConfig:
         """The loop's settings; a model that knows nothing bears larger steps."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from aisle.errors import ConfigError
 from aisle.settings import Config
 
 Optimiser = Literal["adamw", "adam", "sgd"]
@@ -44,8 +46,8 @@ class TrainingConfig(Config):
     precision: Precision = "auto"
     """``auto`` takes bf16 on a GPU that has it and fp32 on a CPU, which bf16 slows down."""
     adversarial_epsilon: float = Field(default=0.0, ge=0.0)
-    """Length of the step by which word vectors are moved against the model (FGM); 0 leaves it out. It doubles the cost
-    of a step; 0.5 to 1 is usual."""
+    """Length of the step by which word vectors are moved against the model (FGM), whether they learn or not; 0 leaves
+    it out. It doubles the cost of a step; 0.5 to 1 is usual."""
     length_buckets: int = Field(default=50, ge=0)
     """Batches that are sorted by length together, so that little goes into padding; 0 mixes all lengths."""
     seed: int = Field(default=0, ge=0)
@@ -78,3 +80,15 @@ class TrainingConfig(Config):
             if name not in TRACKERS:
                 raise ValueError(f"no tracker is called {name!r}; there are {', '.join(TRACKERS)}")
         return trackers
+
+
+def _suits_the_loop(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        TrainingConfig.parse(settings, "")
+    except ConfigError as error:
+        raise ValueError(str(error).removeprefix("[]: ")) from error
+    return settings
+
+
+LoopSettings = Annotated[Mapping[str, Any], AfterValidator(_suits_the_loop)]
+"""Settings of ``TrainingConfig`` that differ from what a size sets, checked when they are read."""

@@ -37,7 +37,7 @@ from aisle.training.checkpoints import (
     write_checkpoint,
 )
 from aisle.training.config import TrainingConfig
-from aisle.training.optimising import moved_against, optimiser_of, rate_at
+from aisle.training.optimising import has_words, moved_against, optimiser_of, rate_at, words_with_gradients
 from aisle.training.parallel import is_one_of_many, train_parallel
 from aisle.training.plan import batches_of_epoch, share_of, steps_of
 from aisle.training.watching import tell
@@ -149,6 +149,12 @@ class _Run:
             raise NotReadyError(f"{objective.name}: there are no examples to learn from")
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ConfigError(f"{objective.name}: no parameter of the model is trainable")
+        if config.adversarial_epsilon and not has_words(model):
+            raise ConfigError(
+                f"adversarial_epsilon = {config.adversarial_epsilon:g} moves word vectors, and {objective.name} reads "
+                'vectors of whole texts; set it to 0, or with finetune.trained = "heads" take "all"',
+                setting="adversarial_epsilon",
+            )
         if config.early_stopping and evaluate is None:
             raise ConfigError(
                 f"early_stopping = {config.early_stopping!r} needs something to evaluate on",
@@ -225,12 +231,14 @@ class _Run:
         batch = self.objective.collate(mine, np.random.default_rng(seed))
         batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))  # dropout
-        with self.accelerator.autocast():
-            loss = self.objective.loss(self.model, batch) * weight
-        self.accelerator.backward(loss)
-        if self.config.adversarial_epsilon:
-            with moved_against(self.bare, self.config.adversarial_epsilon), self.accelerator.autocast():
-                self.accelerator.backward(self.objective.loss(self.model, batch) * weight)
+        epsilon = self.config.adversarial_epsilon
+        with words_with_gradients(self.bare) if epsilon else contextlib.nullcontext():
+            with self.accelerator.autocast():
+                loss = self.objective.loss(self.model, batch) * weight
+            self.accelerator.backward(loss)
+            if epsilon:
+                with moved_against(self.bare, epsilon), self.accelerator.autocast():
+                    self.accelerator.backward(self.objective.loss(self.model, batch) * weight)
         return loss.detach().float()
 
     def _note(self, loss: torch.Tensor, rate: float) -> None:

@@ -37,12 +37,32 @@ def rate_at(step: int, n_steps: int, schedule: Schedule, warmup_share: float) ->
     return 1.0 - done if schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
 
 
+def has_words(model: nn.Module) -> bool:
+    """Whether a table of word vectors is part of ``model``, learning or not."""
+    return any(isinstance(module, nn.Embedding) for module in model.modules())
+
+
+@contextmanager
+def words_with_gradients(model: nn.Module) -> Iterator[None]:
+    """Meanwhile word vectors that do not learn have gradients too, so that ``moved_against`` can move them."""
+    tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    frozen = [weight for weight in tables if not weight.requires_grad]
+    for weight in frozen:
+        weight.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for weight in frozen:
+            weight.requires_grad_(False)
+            weight.grad = None
+
+
 @contextmanager
 def moved_against(model: nn.Module, epsilon: float) -> Iterator[None]:
     """Meanwhile word vectors are moved by ``epsilon`` along their gradient, the worst direction.
 
     Miyato et al. (2017), "Adversarial training methods for semi-supervised text classification", equation 5, on the
-    table of word vectors as a whole (known as FGM).
+    table of word vectors as a whole (known as FGM). Tables without a gradient stay, see ``words_with_gradients``.
     """
     moved: list[tuple[torch.Tensor, torch.Tensor]] = []
     for module in model.modules():

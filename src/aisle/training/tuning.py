@@ -126,11 +126,12 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
         place = table
         for parent in parents:
             place = place.setdefault(parent, {})
-        place[last] = _read(value) if isinstance(value, str) else value
+        place[last] = read_word(value) if isinstance(value, str) else value
     return table
 
 
-def _read(word: str) -> Any:
+def read_word(word: str) -> Any:
+    """The TOML value that ``word`` writes; where it is none, itself."""
     try:
         return tomllib.loads(f"value = {word}")["value"]
     except tomllib.TOMLDecodeError:

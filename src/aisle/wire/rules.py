@@ -240,7 +240,7 @@ class PublishAsk(Body):
 class RollbackAsk(Body):
     """Which version to go back to; the one published before the current one when left out."""
 
-    version: Annotated[int, Field(ge=0, le=10**9), WHOLE] | None = None
+    version: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
 class TryAsk(Body):

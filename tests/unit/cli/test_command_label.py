@@ -55,6 +55,13 @@ def test_it_asks_saves_and_goes_on_where_it_was(file: Path) -> None:
     assert "all its texts are labelled already" in " ".join(told.output.split())
 
 
+def test_a_label_that_is_a_digit_is_said_by_that_digit(file: Path) -> None:
+    told, out = label(file, "1\n0\nq\n", "--pick", "random", "--labels", "0,1")
+    assert told.exit_code == 0, told.output
+    assert [line.rpartition(",")[2] for line in out.read_text(encoding="utf-8").splitlines()] == ["label", "1", "0"]
+    assert "0 0  1 1" in told.output
+
+
 def test_a_shops_encoder_tells_texts_apart(file: Path) -> None:
     init(file.parent / "shop")
 
@@ -88,6 +95,7 @@ def test_what_is_wrong_is_said(file: Path) -> None:
         (("--pick", "uncertainty"), "needs a model that was fine-tuned"),
         (("--model", "nowhere"), "'nowhere' is no folder"),
         (("--pick", "luck"), "'luck' is not one of"),
+        (("--port", "9000"), "add --web"),
         (("--n", "0"), "greater than or equal to 1"),
     ):
         told, _ = label(file, "", *more)

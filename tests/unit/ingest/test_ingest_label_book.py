@@ -61,6 +61,20 @@ def test_who_comes_back_goes_on_and_may_take_back_what_was_said_before(file: Pat
     assert file.read_text() == "text,label\n"
 
 
+def test_a_text_that_the_file_has_twice_is_taken_back_answer_by_answer(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("text,label\na,bad\nb,bad\na,good\n")
+    with LabelBook(file, LABELS) as book:
+        book.ask(["a", "b", "c"])
+        assert book.undo() == "a"
+        assert dict(book.said) == {"a": "bad", "b": "bad"}
+        assert book.undo() == "b"
+        assert book.undo() == "a"
+        assert book.undo() is None
+        assert (book.next(), book.n_open, book.n_labelled) == ("a", 3, 0)
+    assert file.read_text() == "text,label\n"
+
+
 def test_a_skipped_text_comes_back_by_undo(file: Path) -> None:
     with LabelBook(file, LABELS) as book:
         book.ask(["a", "b"])
@@ -68,6 +82,24 @@ def test_a_skipped_text_comes_back_by_undo(file: Path) -> None:
         assert book.next() == "b"
         assert book.undo() == "a"
         assert book.next() == "a"
+
+
+@pytest.mark.parametrize(
+    ("labels", "keys"),
+    [
+        ("bad,good", "1 2"),
+        ("0,1", "0 1"),
+        ("3,other,1", "3 a 1"),
+        ("1,2,10", "1 2 a"),
+        ("a,b,other", "a b 1"),
+        ("s,A,a,x", "1 2 a x"),
+        ("N,Y", "n y"),
+        ("好,坏", "1 2"),
+    ],
+)
+def test_a_label_that_is_a_key_is_its_own(file: Path, labels: str, keys: str) -> None:
+    with LabelBook(file, labels.split(",")) as book:
+        assert list(book.keys.items()) == list(zip(keys.split(), labels.split(","), strict=True))
 
 
 def test_nothing_but_the_next_text_is_taken(file: Path) -> None:
@@ -116,7 +148,7 @@ def test_files_and_labels_that_do_not_fit_are_refused(file: Path) -> None:
         LabelBook(file, ["good"])
     with pytest.raises(ConfigError, match="two or more different ones"):
         LabelBook(file, ["good", "good"])
-    with pytest.raises(ConfigError, match="40 labels and 32 keys"):
+    with pytest.raises(ConfigError, match="40 labels and 33 keys"):
         LabelBook(file, [str(number) for number in range(40)])
     assert not file.exists()
     file.parent.mkdir()

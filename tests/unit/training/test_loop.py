@@ -118,6 +118,33 @@ def test_steps_against_the_model_leave_its_words_where_they_were(tmp_path: Path)
     assert trained.metrics["accuracy"] > 0.85
 
 
+def test_word_vectors_that_do_not_learn_are_moved_against_the_model_too(tmp_path: Path) -> None:
+    found = {}
+    for epsilon in (0.0, 1.0):
+        model = Bag(dropout=0.0)
+        model.words.weight.requires_grad_(False)
+        began = weights(model)
+        settings = {"optimiser": "sgd", "max_steps": 1, "accumulation": 2, "weight_decay": 0.0, "clip_norm": 0.0}
+        train(
+            model,
+            Words(),
+            PLAIN.model_copy(update={**settings, "adversarial_epsilon": epsilon}),
+            tmp_path / str(epsilon),
+        )
+        found[epsilon] = weights(model)
+        np.testing.assert_array_equal(found[epsilon]["words.weight"], began["words.weight"])
+        assert model.words.weight.grad is None
+        assert not model.words.weight.requires_grad
+
+    moved = [found[epsilon]["out.weight"] - began["out.weight"] for epsilon in (0.0, 1.0)]
+    assert not np.allclose(2.0 * moved[0], moved[1], rtol=1e-2)  # as it is where the words stay where they are
+
+
+def test_steps_against_a_model_without_words_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="adversarial_epsilon = 0.5 moves word vectors"):
+        train(torch.nn.Linear(2, 2), Words(), PLAIN.model_copy(update={"adversarial_epsilon": 0.5}), tmp_path)
+
+
 def test_the_best_weights_are_kept_and_training_stops_when_they_are_old(tmp_path: Path) -> None:
     model, objective = Bag(), Words()
     values = iter([0.1, 0.5, 0.3, 0.2, 0.9])

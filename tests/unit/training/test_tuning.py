@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aisle.cli.teaching import as_toml
 from aisle.errors import ConfigError, DataError
 from aisle.training.tuning import nested, parse_space, tune
 from aisle.training.watching import is_watched, tell
@@ -52,6 +54,22 @@ def test_what_is_no_space_is_refused_with_the_way_to_write_it(wrong: str) -> Non
 def test_settings_are_nested_and_read_as_toml() -> None:
     settings = {"training.learning_rate": 0.1, "training.trackers": "[]", "size": "tiny", "flag": "true"}
     assert nested(settings) == {"training": {"learning_rate": 0.1, "trackers": []}, "size": "tiny", "flag": True}
+
+
+def test_what_was_found_is_told_as_the_toml_that_means_it() -> None:
+    found = {
+        "training.learning_rate": 3e-5,
+        "training.trackers": "[]",
+        "training.batch_size": "16",
+        "contrast.both_ways": "true",
+        "layers": 3,
+        "size": "tiny",
+        "said": '"16"',
+    }
+    told = "\n".join(as_toml("adapt", found))
+    assert "batch_size = 16" in told
+    assert "both_ways = true" in told
+    assert tomllib.loads(told) == {"adapt": nested(found)}
 
 
 def test_a_setting_that_cannot_be_met_is_told_at_once_and_later_counts_as_tried(tmp_path: Path) -> None:

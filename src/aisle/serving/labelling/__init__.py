@@ -46,7 +46,7 @@ def label_app(book: LabelBook) -> Starlette:
     def standing(problem: str | None = None, status: int = 200) -> Response:
         told: dict[str, Any] = {
             "text": book.next(),
-            "keys": book.keys,
+            "keys": list(book.keys.items()),
             "counts": book.counts(),
             "n_labelled": book.n_labelled,
             "n_open": book.n_open,

@@ -26,8 +26,7 @@ function show(standing) {
   at("text").textContent = isOpen ? now.text : words.done;
   at("text").scrollTop = 0;
   at("problem").textContent = now.problem ?? "";
-  const labels = Object.entries(now.keys);
-  at("labels").replaceChildren(...(isOpen ? labels.map(([key, label]) => button(label, key, () => say(label))) : []));
+  at("labels").replaceChildren(...(isOpen ? now.keys.map(([key, label]) => button(label, key, () => say(label))) : []));
   at("others").replaceChildren(...(isOpen ? [button(words.skip, "s", skip)] : []), button(words.undo, "u", undo));
 }
 
@@ -51,8 +50,9 @@ async function ask(path, body) {
 document.addEventListener("keydown", (event) => {
   if (now === null || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const key = event.key.toLowerCase();
+  const said = now.keys.find(([own]) => own === key);
   if (key === "u") undo();
   else if (now.text !== null && key === "s") skip();
-  else if (now.text !== null && Object.hasOwn(now.keys, key)) say(now.keys[key]);
+  else if (now.text !== null && said) say(said[1]);
 });
 ask("/standing");
