@@ -311,3 +311,19 @@ def test_clicks_propose_synonyms_that_count_once_they_are_accepted(shop):
     assert shop.rules.mine(MiningConfig(least_people=4)) == 0
     with pytest.raises(DataError, match="no open proposal"):
         shop.rules.decide(proposal.proposal_id, accept=False)
+
+
+def test_a_list_in_another_order_keeps_to_it_whatever_is_pinned_or_boosted(shop):
+    publish(
+        shop,
+        pin("first", {"contains": "tea"}, kettle=1),
+        rule("up", "boost", target={"item_ids": ["teapot"]}, factor=900.0),
+        rule("gone", "hide", target={"item_ids": ["black-tea"]}),
+    )
+
+    response = shop.ask_search([Ask(text="tea", sort="price-up")])[0]
+
+    prices = [item.price_minor for item in shop.read_items(response.item_ids)]
+    assert prices == sorted(prices)
+    assert "black-tea" not in response.item_ids
+    assert "first" not in response.rules

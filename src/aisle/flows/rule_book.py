@@ -157,10 +157,8 @@ class RuleBook:
 
     def read(self, version: int) -> list[QueryRule]:
         """The rules of a version; of version 0 there are none. Raises ``DataError`` for one that is not there."""
-        try:
-            return _parsed(self._stored.read_version(version))
-        except KeyError as error:
-            raise self._no_version(version) from error
+        self._require(version)
+        return _parsed(self._stored.read_version(version))
 
     def rollback(self, version: int | None = None, *, by: str = "") -> RulesVersion:
         """Let an earlier version count again, as the next one; None is the one before the current. The draft stays.
@@ -173,11 +171,9 @@ class RuleBook:
             newest = next(iter(self._stored.read_versions()), None)
             if newest is None:
                 raise NotReadyError("no rules were published yet", command="aisle rules publish")
-            version = (newest.restores if newest.restores is not None else newest.version) - 1
-        try:
-            made = self._stored.restore(max(version, 0), self._clock(), _named(by))
-        except KeyError as error:
-            raise self._no_version(version) from error
+            version = max((newest.restores if newest.restores is not None else newest.version) - 1, 0)
+        self._require(version)
+        made = self._stored.restore(version, self._clock(), _named(by))
         self.renew()
         return _version(made)
 
@@ -248,10 +244,12 @@ class RuleBook:
     def _drafted(self, rule: QueryRule, by: str) -> DraftedRule:
         return DraftedRule(rule.id, _body(rule), self._clock(), _named(by))
 
-    def _no_version(self, version: int) -> DataError:
+    def _require(self, version: int) -> None:
+        """Raises ``DataError`` for a version that is not there; 0 stands for no rules."""
         newest = self._stored.newest_version()
-        known = f"versions go from 1 to {newest}" if newest else "nothing was published yet"
-        return DataError(f"there is no version {version} of the rules; {known}", field="version")
+        if not 0 <= version <= newest:
+            known = f"versions go from 1 to {newest}" if newest else "nothing was published yet"
+            raise DataError(f"there is no version {version} of the rules; {known}", field="version")
 
 
 def _require_ids(rules: Sequence[QueryRule]) -> None:
