@@ -80,7 +80,8 @@ class FinetuneConfig(Config):
     began from the same one share it in memory where they are served. Each text then takes somewhat longer."""
     heads_first: bool = True
     """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
-    it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""
+    it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts. Left out
+    where every head is begun from an earlier model's."""
     ngrams: Literal["off", "beside"] = "beside"
     """``beside``: a linear model over the text's characters and words is learned beside the network, and both answer
     together, each weighted by how well it did; best where the language model is small or words say it all. Costs

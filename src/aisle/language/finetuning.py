@@ -98,14 +98,14 @@ def finetune(
     n_steps = steps_of(loop, len(learned))[1]
     classifier = TextClassifier(tower.model, tower.pooling, tasks, loop.seed)
     classifier.backbone = begun.network(tower.model, adapter, n_steps, loop.seed, is_trained=is_trained)
-    begun.begin_heads(classifier)
+    has_all_heads = begun.begin_heads(classifier) == {task.name for task in tasks}
     max_tokens = min(config.max_tokens, begun.model_folder.max_tokens)
 
     inputs = [
         TokenInputs(tokenizer, classifier.backbone, part.texts, part.second, max_tokens) for part in (learned, checked)
     ]
     run = work / _digest(begun, learned, checked, tasks, config)
-    if is_trained and config.heads_first and start_from is None:
+    if is_trained and config.heads_first and not has_all_heads:
         learning = [one for one in classifier.parameters() if one.requires_grad]
         heads, (to_learn, to_check) = _frozen(classifier, inputs, progress)
         objective: Objective = Classification("learn labels: heads", to_learn, learned.truth, tasks)

@@ -419,6 +419,26 @@ def test_heads_that_learned_first_spare_the_model(small_model, tmp_path: Path) -
     assert found[True] < found[False] - 0.2
 
 
+def test_heads_that_an_earlier_model_lacks_learn_first_and_those_it_has_do_not(small_model, joint, tmp_path) -> None:
+    still = {**TRAINING, "epochs": 1, "max_steps": 1, "learning_rate": 1e-9}
+    config = FinetuneConfig(ngrams="off", validation_share=0.2, metric="log_loss", training=still)
+    wider = TaskConfig(name="use", kind="classes", labels=("desk", "garden", "kitchen"))
+    for name, task, learns_first in (("known", USE, False), ("other", wider, True)):
+        heard: list[str] = []
+        found = finetune(
+            small_model,
+            [uses()],
+            [task],
+            config,
+            work=tmp_path / f"w-{name}",
+            target=tmp_path / name,
+            start_from=joint[0],
+            progress=lambda what, done, total=None, heard=heard: heard.append(what),
+        )
+        assert any(what.startswith("learn labels: heads") for what in heard) == learns_first
+        assert found.metrics["use/accuracy"] > 0.6
+
+
 def test_a_killed_run_goes_on_where_it_stood(small_model, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
