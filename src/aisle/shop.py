@@ -438,10 +438,10 @@ class Shop:
             NotReadyError: there is no earlier version.
             CorruptError: a file of the earlier version is damaged; the current version stays.
         """
-        if finetune.is_kept(name, self.ranker.artifacts):
-            return self.ranker.artifacts.rollback(name)
         if name not in self.versions_of:
             raise ConfigError(unknown_name("source", name, self.versions_of), setting=f"source.{name}")
+        if finetune.is_kept(name, self.ranker.artifacts):
+            return self.ranker.artifacts.rollback(name)
         with self._live.training:
             manifest = self.versions_of[name].rollback(name)
             if name == ENCODER:
@@ -462,9 +462,13 @@ class Shop:
 
     @property
     def versions_of(self) -> Mapping[str, ArtifactStore]:
-        """Where the versions of everything that is trained are kept, by name: sources, statistics, ranker, encoder."""
-        of_sources = {name: spec.artifacts for name, spec in self.specs.items()}
-        return {**of_sources, RANKER: self.ranker.artifacts, ENCODER: self.ranker.artifacts}
+        """Where the versions of everything that is trained are kept, by name.
+
+        Sources, statistics, ranker, encoder, and ``text.NAME`` for each fine-tuned model.
+        """
+        of_sources, others = {name: spec.artifacts for name, spec in self.specs.items()}, self.ranker.artifacts
+        tuned = [finetune.kept_as(name) for name in finetune.names_kept(others)]
+        return {**of_sources, **dict.fromkeys([RANKER, ENCODER, *tuned], others)}
 
     def evaluate(self, plan: EvaluationPlan | None = None) -> Report:
         """Measure a placement on held-out behaviour; the shop's own models are not touched."""

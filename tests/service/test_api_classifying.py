@@ -157,6 +157,27 @@ def test_a_body_of_more_than_a_mebibyte_is_not_read(http):
     problem(http.post("/v1/classify/uses", json={"texts": ["x" * 19_000] * 60}), 413)
 
 
+def test_fine_tuned_models_are_listed_and_rolled_back_over_http(taught, tmp_path):
+    with in_process(taught, tmp_path / "shop") as own:
+        first = own.post("/v1/classify/uses", json={"texts": ["red kettle"]}).json()
+        assert problem(own.post("/v1/models/text.uses/rollback"), 409)
+        with Shop.open(tmp_path / "shop") as elsewhere:
+            teach(elsewhere, "uses", n_steps=1)
+        listed = own.get("/v1/models")
+        wire.Models.model_validate_json(listed.content, strict=True)
+        models = {model["name"]: model for model in listed.json()["models"]}
+        assert {"text.uses", "text.colours", "popular"} <= set(models)
+        assert models["text.uses"]["kind"] == "TextModel"
+        assert [one["is_current"] for one in models["text.uses"]["versions"]] == [False, True]
+        assert models["text.uses"]["versions"][0]["metrics"]["n_learned"] > 0
+
+        back = own.post("/v1/models/text.uses/rollback")
+
+        assert (back.status_code, back.json()["version"], back.json()["is_current"]) == (200, "000001", True)
+        assert own.post("/v1/classify/uses", json={"texts": ["red kettle"]}).json() == first
+        assert "text.uses" in problem(own.post("/v1/models/text.use/rollback"), 404)["detail"]
+
+
 def test_a_new_version_and_a_rollback_answer_the_next_request(taught, tmp_path):
     ask = {"texts": TEXTS[:4]}
     with in_process(taught, tmp_path / "shop") as client:

@@ -25,6 +25,7 @@ from aisle.cli.screen import (
     told_errors,
 )
 from aisle.cli.self_taught import SELF_TRAINING, self_training_of, show_rounds, unlabelled_in
+from aisle.contracts import Manifest
 from aisle.errors import ConfigError
 from aisle.flows.click_texts import CLICK, CONVERSION
 from aisle.flows.tune import over
@@ -102,8 +103,9 @@ def finetune(
 ) -> None:
     """Teach a model labels of texts: opinion, intent, topic, tags, clicks; several at once.
 
-    A tenth of the texts is kept out of learning; on it the best weights are chosen, probabilities calibrated and the
-    figures measured. A run that was stopped goes on where it was. Settings are those of \\[finetune] in aisle.toml.
+    A tenth of the texts is kept out of learning: half of it chooses the best weights (or the heads alone, where those
+    are better) and calibrates, the other half measures. A run that was stopped goes on where it was. Settings are those
+    of \\[finetune] in aisle.toml.
 
     Example: aisle finetune myshop opinion --table reviews.csv --text review --task opinion=binary:liked
     Example: aisle finetune myshop clicks --task click --task conversion
@@ -134,9 +136,12 @@ def finetune(
         about = {"name": name, "version": manifest.version, "yes": yes, "rows": n_rows}
         print_json({**about, "metrics": dict(manifest.metrics)})
         return
-    shown = {one: value for one, value in manifest.metrics.items() if not one.startswith(SELF_TRAINING)}
+    told = (SELF_TRAINING, "is_", "n_chosen_by", "n_checked")
+    shown = {one: value for one, value in manifest.metrics.items() if not one.startswith(told)}
     lines = [(one, f"{value:,.4g}") for one, value in sorted(shown.items())]
     out.print(rows(("on what it had not seen", ""), lines, f"{name} {manifest.version}"))
+    for line in measured_on(manifest):
+        out.print(line, highlight=False)
     for one in tasks:
         labels = ", ".join(f"{label!r} {n:,}" for label, n in n_rows[one.name].items())
         out.print(escape(f"{one.name}, rows by label: {labels}"), highlight=False)
@@ -145,6 +150,21 @@ def finetune(
     if more:
         show_rounds(manifest.metrics, tasks[0])
     out.print(f"next: [bold]aisle classify {escape(shop)} {escape(name)} FILE[/]", highlight=False)
+
+
+def measured_on(manifest: Manifest) -> list[str]:
+    """Which texts the figures are of, and whether the language model learned."""
+    chosen, checked = (f"{manifest.metrics[name]:,.0f}" for name in ("n_chosen_by", "n_checked"))
+    if manifest.metrics["is_checked_apart"]:
+        lines = [f"chosen and calibrated by {chosen} texts that it had not learned, measured on {checked} others"]
+    else:
+        lines = [
+            f"chosen, calibrated and measured by the same {checked} texts, too few for two parts: expect new texts to "
+            "do slightly worse"
+        ]
+    if manifest.metrics["is_only_heads"] and manifest.config.get("trained") == "all":
+        lines.append("kept: heads over the language model as it was; it was no better when everything had learned")
+    return lines
 
 
 def classify(

@@ -62,6 +62,12 @@ def adapt(
     else:
         sentence += "that may be chance; " + ("it answers all the same" if is_answering else "it does not answer")
     out.print(sentence, highlight=False)
+    if not manifest.metrics["is_checked_apart"]:
+        out.print(
+            f"the same {manifest.metrics['n_checked']:,.0f} said when to stop, too few for two parts: the gain is told "
+            "somewhat too high",
+            highlight=False,
+        )
     if is_answering:
         out.print(f"to go back: aisle rollback {escape(shop)} encoder, or encoder.adapted = false", highlight=False)
     else:

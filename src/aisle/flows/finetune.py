@@ -96,16 +96,10 @@ def finetune(
         where = {"work": work, "target": target, "start_from": earlier, "progress": progress}
         if not unlabelled:
             found = finetune_model(begun, tables, tasks, config, **where)
-            metrics = dict(found.metrics)
+            metrics = found.metrics_with_counts()
         else:
             told = self_train(begun, tables, unlabelled, tasks[0], config, self_training, **where)
-            found, metrics = told.kept, told.metrics()
-        metrics |= {
-            "n_learned": float(found.n_learned),
-            "n_checked": float(found.n_checked),
-            "n_trained_parameters": float(found.n_trained_parameters),
-            "seconds": found.trained.seconds,
-        }
+            metrics = {**told.kept.metrics_with_counts(), **told.metrics()}
         with artifacts.write(named, "TextModel", data_seq=0, config=kept, metrics=metrics) as draft:
             shutil.copytree(target, draft.folder, dirs_exist_ok=True)
         manifest = artifacts.promote(named, draft.version)

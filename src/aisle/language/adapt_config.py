@@ -81,7 +81,9 @@ class AdaptConfig(Config):
     ``pieces`` finds an item by a few of its words; ``contrast`` brings together what belongs together: queries and
     what was clicked, titles and descriptions, items looked at or bought together."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
-    """Share of the queries and items whose pairs are kept out of learning, to compare the model before and after."""
+    """Share of the queries and items whose pairs are kept out of learning, to compare the model before and after. With
+    ``early_stopping`` half of them says when to stop and the other half compares, where either has 50; else all do
+    both."""
     least_pairs: int = Field(default=200, ge=10)
     """Pairs needed. Raising it starts later and surer."""
     most_pairs: int = Field(default=200_000, ge=100)

@@ -38,6 +38,8 @@ _MOST_CHECKED = 10_000
 """Right texts that are searched when models are compared; more cost minutes and tell little more."""
 _LEAST_CHECKED = 20
 """Left texts needed to compare."""
+_LEAST_APART = 50
+"""Left texts in either part where some say when to stop and others compare."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Compared:
     after: Found
     n_learning: int
     """Parameters that were trained."""
+    n_stopped_by: int = 0
+    """Left texts that said when to stop; 0 where nothing did but the number of steps."""
+    is_checked_apart: bool = True
+    """Whether none of those is among the pairs compared by; false where there were too few for two parts, so that the
+    gain is told somewhat too high."""
 
     @property
     def is_better(self) -> bool:
@@ -62,6 +69,7 @@ class Compared:
         told |= {f"{name}_after": value for name, value in self.after.means().items()}
         told[NEAR_ENOUGH] = self.after.near_enough
         counted = {"n_checked": float(len(gains)), "n_trained_parameters": float(self.n_learning)}
+        counted |= {"n_stopped_by": float(self.n_stopped_by), "is_checked_apart": float(self.is_checked_apart)}
         return {**told, "gain": float(gains.mean()), "gain_low": low, "gain_high": high, **counted}
 
 
@@ -78,6 +86,9 @@ def adapt(
     progress: Progress = silent,
 ) -> Compared:
     """Train a copy of the model in ``folder`` and write it to ``target``.
+
+    With ``early_stopping`` one half of the held-out pairs says when to stop and the other half compares, where either
+    has 50 left texts; otherwise all do both.
 
     Args:
         folder: the model to begin from.
@@ -97,9 +108,12 @@ def adapt(
     require_possible(learned, held_out, config)
     tower, tokenizer = open_tower(folder)
     max_tokens = min(folder.max_tokens, config.contrast.max_tokens)
-    searched = _to_search(held_out, texts)
+    is_stopped = bool(config.training_of(config.objectives[-1]).early_stopping)
+    stopping, compared = held_out.in_two(_LEAST_APART) if is_stopped else (held_out, held_out)
 
-    check = _Check(tokenizer, held_out, searched, max_tokens, folder.pooling)
+    during, check = (
+        _Check(tokenizer, pairs, _to_search(pairs, texts), max_tokens, folder.pooling) for pairs in (stopping, compared)
+    )
     before = check.found(tower, progress, "check the model before")
     is_asked = is_watched() or bool({"evaluate_every", "early_stopping"} & set(config.training))
     n_learning = learn(
@@ -112,13 +126,14 @@ def adapt(
         max_tokens,
         work,
         progress,
-        check if is_asked else None,
+        during if is_asked else None,
         rewritten,
     )
     tower.model = merged(tower.model)
     after = check.found(tower, progress, "check the model after")
     save_tower(tower, folder, target)
-    return Compared(before, after, n_learning)
+    n_stopped_by = len(stopping.lefts) if is_stopped else 0
+    return Compared(before, after, n_learning, n_stopped_by, not is_stopped or stopping is not compared)
 
 
 def require_possible(learned: TextPairs, held_out: TextPairs, config: AdaptConfig) -> None:

@@ -82,9 +82,9 @@ class Beginning:
             return read_adapter(model, self.adapter, is_trainable=is_trained)
         return model if kept is None else adapted(model, kept, n_steps, seed=seed)
 
-    def begin_heads(self, classifier: TextClassifier) -> bool:
-        """Take over the heads of tasks that agree; returns whether all do, and none begins at random."""
-        return self.fine_tuned is not None and begin_heads(classifier, self.fine_tuned)
+    def begin_heads(self, classifier: TextClassifier) -> set[str]:
+        """Take over the heads of tasks that agree, and name these."""
+        return set() if self.fine_tuned is None else begin_heads(classifier, self.fine_tuned)
 
     def digest(self) -> str:
         """Tells these weights from others."""

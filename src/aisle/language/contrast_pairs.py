@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -41,6 +42,38 @@ class TextPairs:
 
     def __len__(self) -> int:
         return len(self.left)
+
+    def of_lefts(self, is_taken: NDArray[np.bool_]) -> TextPairs:
+        """Those of some left texts, (n_lefts,); texts that no such pair has are gone."""
+        pairs = np.flatnonzero(is_taken[self.left])
+        lefts, left = np.unique(self.left[pairs], return_inverse=True)
+        rights, right = np.unique(self.right[pairs], return_inverse=True)
+        place = {int(row): at for at, row in enumerate(rights)}
+        wrong = {
+            at: np.array([place[row] for row in self.wrong[old].tolist() if row in place], dtype=np.int64)
+            for at, old in enumerate(lefts.tolist())
+            if old in self.wrong
+        }
+        return TextPairs(
+            [self.lefts[row] for row in lefts.tolist()],
+            [self.rights[row] for row in rights.tolist()],
+            left.astype(np.int64),
+            right.astype(np.int64),
+            wrong={at: rows for at, rows in wrong.items() if len(rows)},
+            weight=None if self.weight is None else self.weight[pairs],
+            is_query=None if self.is_query is None else self.is_query[lefts],
+        )
+
+    def in_two(self, least: int) -> tuple[TextPairs, TextPairs]:
+        """Pairs to choose by and pairs to measure what was chosen: about half each, decided by the left text alone.
+
+        Both are all of them, the same object, where either half would have fewer than ``least`` left texts.
+        """
+        side = np.array([zlib.crc32(text.encode("utf-8", "replace")) % 2 for text in self.lefts], dtype=np.int64)
+        halves = [self.of_lefts(side == one) for one in (0, 1)]
+        if min(len(half.lefts) for half in halves) < least:
+            return self, self
+        return halves[0], halves[1]
 
 
 def to_mine(pairs: TextPairs, most: int) -> tuple[Int64Array, Int64Array]:

@@ -80,15 +80,19 @@ class FinetuneConfig(Config):
     began from the same one share it in memory where they are served. Each text then takes somewhat longer."""
     heads_first: bool = True
     """Whether heads learn over the frozen model before everything does, so that their random beginnings do not shake
-    it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts."""
+    it (Kumar et al. 2022, "Fine-tuning can distort pretrained features"). Costs one pass over the texts. Where
+    everything is then no better by ``metric``, these heads over the model as it was are kept. Left out where every head
+    is begun from an earlier model's."""
     ngrams: Literal["off", "beside"] = "beside"
     """``beside``: a linear model over the text's characters and words is learned beside the network, and both answer
     together, each weighted by how well it did; best where the language model is small or words say it all. Costs
     seconds, and up to 16 MB. ``off``: the network answers alone."""
     metric: Metric = "log_loss"
-    """What the best weights are best at, over the validation part: the mean of the tasks by their weights."""
+    """What the best weights are best at, over the texts to choose by: the mean of the tasks by their weights."""
     validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
-    """Share of each task's texts that are not learned from. Raising it measures and calibrates more surely."""
+    """Share of each task's texts that are not learned from. Raising it measures and calibrates more surely. Half of
+    them chooses weights and calibrates, the other half measures, where either has 50 texts of each task; else all do
+    both."""
     least_rows: int = Field(default=20, ge=10)
     """Labelled rows that each task needs. Raising it starts later and surer."""
     least_steps: int = Field(default=200, ge=0)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from aisle.contracts import Float32Array
+from aisle.language.finetune_config import Metric
 
 BoolArray = NDArray[np.bool_]
 
@@ -38,6 +39,11 @@ def measure(truth: Float32Array, probabilities: Float32Array, *, is_one_of: bool
         "log_loss": log_loss(is_true, probabilities, is_one_of=is_one_of),
         "calibration_error": calibration_error(is_true, probabilities, is_one_of=is_one_of),
     }
+
+
+def is_better_by(metric: Metric, found: Mapping[str, float], before: Mapping[str, float]) -> bool:
+    """Whether ``found`` is better than ``before``; equal is not."""
+    return found[metric] < before[metric] if metric == "log_loss" else found[metric] > before[metric]
 
 
 def accuracy(is_true: BoolArray, said: BoolArray, *, is_one_of: bool) -> float:

@@ -155,6 +155,18 @@ def split(examples: Examples, validation_share: float) -> tuple[Int64Array, Int6
     return np.flatnonzero(~is_checked), np.flatnonzero(is_checked)
 
 
+def in_two(checked: Examples, least: int) -> tuple[Examples, Examples]:
+    """Texts to choose by and texts to measure what was chosen: about half each, decided by the text alone.
+
+    Both are all of ``checked``, the same object, where either half would have fewer than ``least`` labelled texts of
+    some task.
+    """
+    side = places(checked.texts) % 2
+    halves = [checked.at(np.flatnonzero(side == one)) for one in (0, 1)]
+    n_least = min(int(truth.is_known.sum()) for half in halves for truth in half.truth.values())
+    return (halves[0], halves[1]) if n_least >= least else (checked, checked)
+
+
 def places(texts: Sequence[str]) -> Int64Array:
     """(n,) each text's place among the different ones, ordered by a hash; alike for texts that differ in case and
     spaces only.

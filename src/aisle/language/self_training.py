@@ -17,8 +17,9 @@ import numpy as np
 
 from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, DataError
-from aisle.language.finetune_config import FinetuneConfig, Metric, TaskConfig
+from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.finetuning import Finetuned, finetune
+from aisle.language.label_metrics import is_better_by
 from aisle.language.labelled_texts import LabelledTexts, text_key
 from aisle.language.model_folder import ModelFolder
 from aisle.language.self_training_config import SelfTrainingConfig
@@ -157,11 +158,6 @@ def self_train(
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     return told
-
-
-def is_better_by(metric: Metric, found: Mapping[str, float], before: Mapping[str, float]) -> bool:
-    """Whether ``found`` is better than ``before``; equal is not."""
-    return found[metric] < before[metric] if metric == "log_loss" else found[metric] > before[metric]
 
 
 def _without_labels(

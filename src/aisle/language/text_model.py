@@ -168,23 +168,24 @@ def backbone_in(folder: Path) -> ModelFolder:
         raise _damaged(folder, error) from error
 
 
-def begin_heads(classifier: TextClassifier, folder: Path) -> bool:
+def begin_heads(classifier: TextClassifier, folder: Path) -> set[str]:
     """Take over the heads in ``folder`` whose task has the same name, kind and labels as one of ``classifier``.
 
-    Returns whether those were all of ``classifier``'s.
+    Returns:
+        The names of these tasks.
     """
     about = About.parse(json.loads((folder / _ABOUT).read_text(encoding="utf-8")), _ABOUT)
     weights = load_file(folder / _HEADS)
     places = {(task.name, task.kind, task.labels): place for place, task in enumerate(about.tasks)}
-    own, n_taken = classifier.heads.state_dict(), 0
+    own, taken = classifier.heads.state_dict(), set[str]()
     for place, task in enumerate(classifier.heads.tasks):
         there = places.get((task.name, task.kind, task.labels))
         if there is not None:
+            taken.add(task.name)
             for part in ("weight", "bias"):
                 own[f"linears.{place}.{part}"] = weights[f"linears.{there}.{part}"]
-            n_taken += 1
     classifier.heads.load_state_dict(own)
-    return n_taken == len(classifier.heads.tasks)
+    return taken
 
 
 def write_text_model(

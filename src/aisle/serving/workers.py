@@ -125,8 +125,9 @@ def note_state(serving: Serving) -> None:
     trained = {
         name: manifest.created_ms
         for name, artifacts in serving.shop.versions_of.items()
+        if name in in_service
         for manifest in artifacts.versions(name)
-        if manifest.version == in_service.get(name)
+        if manifest.version == in_service[name]
     }
     waiting = {"questions": serving.answering.n_inside, "events": serving.intake.n_waiting}
     lag = sum(serving.shop.records.count_since(live.follower.seq).values())

@@ -19,7 +19,7 @@ from aisle.language.adapters import adapted
 from aisle.language.finetune_config import FinetuneConfig, TaskConfig
 from aisle.language.finetuning import Finetuned, finetune
 from aisle.language.heads import TextClassifier
-from aisle.language.labelled_texts import LabelledTexts, read_examples, split
+from aisle.language.labelled_texts import LabelledTexts, in_two, read_examples, split, text_key
 from aisle.language.model_folder import ModelFolder, open_model_folder, packaged_folder
 from aisle.language.text_model import TextModel
 from aisle.language.tower import open_tower
@@ -419,19 +419,68 @@ def test_heads_that_learned_first_spare_the_model(small_model, tmp_path: Path) -
     assert found[True] < found[False] - 0.2
 
 
-def test_heads_learn_first_wherever_they_begin_at_random(small_model, tmp_path: Path) -> None:
-    first, told = tmp_path / "first", []
+def test_heads_that_an_earlier_model_lacks_learn_first_and_those_it_has_do_not(small_model, joint, tmp_path) -> None:
+    still = {**TRAINING, "epochs": 1, "max_steps": 1, "learning_rate": 1e-9}
+    config = FinetuneConfig(ngrams="off", validation_share=0.2, metric="log_loss", training=still)
+    wider = TaskConfig(name="use", kind="classes", labels=("desk", "garden", "kitchen"))
+    for name, task, learns_first in (("known", USE, False), ("other", wider, True)):
+        heard: list[str] = []
+        found = finetune(
+            small_model,
+            [uses()],
+            [task],
+            config,
+            work=tmp_path / f"w-{name}",
+            target=tmp_path / name,
+            start_from=joint[0],
+            progress=lambda what, done, total=None, heard=heard: heard.append(what),
+        )
+        assert any(what.startswith("learn labels: heads") for what in heard) == learns_first
+        assert found.metrics["use/accuracy"] > 0.6
 
-    def listen(task: str, done: int, total: int | None = None) -> None:
-        told.append(task.partition("\t")[0])
 
-    still = FinetuneConfig(ngrams="off", training={**TRAINING, "max_steps": 1})
-    finetune(small_model, [uses()], [USE], still, work=tmp_path / "a", target=first)
-    for name, table, task, is_first in (("same", uses(), USE, False), ("other", materials(), MADE_OF, True)):
-        told.clear()
-        options = {"work": tmp_path / f"w{name}", "target": tmp_path / name, "start_from": first, "progress": listen}
-        finetune(small_model, [table], [task], still, **options)
-        assert ("learn labels: heads" in told) == is_first
+def test_what_is_measured_chose_nothing_where_there_are_enough_texts(small_model, tmp_path: Path) -> None:
+    rows = [
+        (f"{text} {number}", use)
+        for number in range(9)
+        for text, use in zip(uses().texts, uses().labels["use"], strict=True)
+    ]
+    many = LabelledTexts("many.csv", [text for text, _ in rows], {"use": [use for _, use in rows]})
+    config = FinetuneConfig(trained="heads", validation_share=0.2, training={"trackers": [], "epochs": 4})
+
+    found = finetune(small_model, [many], [USE], config, work=tmp_path / "w", target=tmp_path / "m")
+    few = finetune(small_model, [uses()], [USE], config, work=tmp_path / "f", target=tmp_path / "few")
+
+    examples = read_examples([many], [USE], 10)
+    choosing, checked = in_two(examples.at(split(examples, 0.2)[1]), 50)
+    assert not {text_key(text) for text in choosing.texts} & {text_key(text) for text in checked.texts}
+    assert found.is_checked_apart
+    assert (found.n_chosen_by, found.n_checked) == (len(choosing), len(checked))
+    assert found.n_learned + len(choosing) + len(checked) == len(rows)
+    said = TextModel.load(tmp_path / "m").predict(checked.texts)["use"]
+    loss = -np.log(said[checked.truth["use"].values > 0.5]).mean()
+    assert loss == pytest.approx(found.metrics["use/log_loss"], rel=1e-3)
+    assert not few.is_checked_apart
+    assert few.n_chosen_by == few.n_checked == 15
+
+
+def test_heads_alone_are_kept_where_all_weights_are_no_better(small_model, tmp_path: Path) -> None:
+    found = {}
+    for name, rate in (("harmed", 0.5), ("learned", 5e-3)):
+        training = {**TRAINING, "learning_rate": rate, "schedule": "constant", "warmup_share": 0.0}
+        config = FinetuneConfig(ngrams="off", validation_share=0.2, training=training)
+        found[name] = finetune(small_model, [uses()], [USE], config, work=tmp_path / "w", target=tmp_path / name)
+    heads = FinetuneConfig(ngrams="off", trained="heads", validation_share=0.2, training={"trackers": []})
+    finetune(small_model, [uses()], [USE], heads, work=tmp_path / "w", target=tmp_path / "heads")
+
+    assert found["harmed"].is_only_heads
+    assert found["harmed"].n_trained_parameters == 3 * 33
+    assert found["harmed"].metrics["accuracy"] > 0.6
+    assert not found["learned"].is_only_heads
+    texts = ["blue pan", "green ink"]
+    vectors = {name: TextModel.load(tmp_path / name).vectors(texts) for name in ("harmed", "learned", "heads")}
+    np.testing.assert_allclose(vectors["harmed"], vectors["heads"], atol=1e-6)
+    assert np.abs(vectors["learned"] - vectors["heads"]).max() > 1e-3
 
 
 def test_a_killed_run_goes_on_where_it_stood(small_model, tmp_path: Path) -> None:
