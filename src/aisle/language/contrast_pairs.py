@@ -54,9 +54,10 @@ class TextPairs:
             for at, old in enumerate(lefts.tolist())
             if old in self.wrong
         }
+        kept: tuple[list[int], list[int]] = lefts.tolist(), rights.tolist()
         return TextPairs(
-            [self.lefts[row] for row in lefts.tolist()],
-            [self.rights[row] for row in rights.tolist()],
+            [self.lefts[row] for row in kept[0]],
+            [self.rights[row] for row in kept[1]],
             left.astype(np.int64),
             right.astype(np.int64),
             wrong={at: rows for at, rows in wrong.items() if len(rows)},

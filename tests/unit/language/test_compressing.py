@@ -385,7 +385,7 @@ def test_half_the_steps_follow_pruning() -> None:
     assert config.training_config().max_steps == 101
     assert CompressConfig(size="large").training_config(0.5).max_steps == 0
     with pytest.raises(ConfigError, match=r"compress.*batchsize"):
-        CompressConfig(training={"batchsize": 3}).training_config()
+        CompressConfig.parse({"training": {"batchsize": 3}}, "compress")
 
 
 def test_nothing_to_learn_from_is_told(folder: Path, tmp_path: Path) -> None:
