@@ -7,7 +7,7 @@ nothing of names: ``named_things`` finds those.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,25 +70,29 @@ class CategoryWords:
         return categories, self._scores(known, categories)
 
     def _weighed(self, known: Sequence[str]) -> NDArray[np.int64]:
-        rarest = sorted(known, key=lambda word: (sum(self.uses_of[word].values()), word))
+        uses_of = {word: self._uses(word) for word in known}
         wanted: dict[int, None] = {}
-        for word in rarest:
-            for category, n in self.uses_of[word].most_common(MOST_CATEGORIES):
+        for word in sorted(known, key=lambda word: (sum(uses_of[word].values()), word)):
+            for category, n in uses_of[word].most_common(MOST_CATEGORIES):
                 if n > 0:
                     wanted.setdefault(category)
             if len(wanted) >= MOST_CATEGORIES:
                 break
         return np.array(sorted(wanted), dtype=np.int64)
 
+    def _uses(self, word: str) -> Counter[int]:
+        """A copy, made in one step: another thread may be counting new items."""
+        return Counter(dict(self.uses_of[word]))
+
     def _scores(self, known: Sequence[str], categories: NDArray[np.int64]) -> Floats:
         """(n_categories,) log of the prior times the words' likelihood."""
-        n_items = max(sum(self.n_in.values()), 1)
-        n_words = max(sum(self.n_words_in.values()), 1)
+        n_items = max(sum(list(self.n_in.values())), 1)
+        n_words = max(sum(list(self.n_words_in.values())), 1)
         inside = np.array([self.n_in[int(one)] for one in categories], dtype=np.float64)
         words_inside = np.array([self.n_words_in[int(one)] for one in categories], dtype=np.float64)
         scores = np.log(np.maximum(inside, 0.5) / n_items)
         for word in known:
-            uses: Mapping[int, int] = self.uses_of[word]
+            uses = self._uses(word)
             everywhere = sum(uses.values()) / n_words
             here = np.array([uses.get(int(one), 0) for one in categories]) / np.maximum(words_inside, 1.0)
             scores += np.log((1 - _SMOOTHING) * here + _SMOOTHING * everywhere)

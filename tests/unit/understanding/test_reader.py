@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import polars as pl
 import pytest
@@ -137,6 +138,32 @@ def test_new_items_are_understood_at_once_and_counted_once() -> None:
     assert [guess.value for guess in query.brands] == ["Brimworks"]
     assert query.brands[0].probability == 1 / (1 + 1)
     assert query.categories[0].value == "Hats"
+
+
+def test_queries_are_read_while_items_come() -> None:
+    reader, parts = made(ITEMS)
+    wrong: list[BaseException] = []
+    is_over = threading.Event()
+
+    def ask() -> None:
+        while not is_over.is_set():
+            try:
+                reader.read("running shoes apple red case")
+            except BaseException as error:
+                wrong.append(error)
+                return
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for n in range(300):
+        page = ItemTable.from_rows(
+            [item(1_000 + n, f"running shoes apple case {n}", f"Brand {n}", ("Shoes", f"Kind {n}"))]
+        )
+        parts.catalogue.extend(page)
+        reader.extend(page, EventTable.empty())
+    is_over.set()
+    asking.join()
+    assert wrong == []
 
 
 def test_a_shop_without_items_reads_queries_too() -> None:
