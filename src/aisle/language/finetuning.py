@@ -152,24 +152,29 @@ def finetune(
     weights = {task.name: label_weights(learned.truth[task.name], task) for task in tasks}
     if config.ngrams == "beside":
         logits, ngrams = joined(logits, fit_ngrams(learned, tasks, weights, progress), choosing, tasks, weights)
-    temperatures = {
-        task.name: fit_temperature(
-            logits[task.name], choosing.truth[task.name], weights[task.name], is_one_of=task.is_one_of
-        )
-        for task in tasks
-    }
+    temperatures = _temperatures(logits, choosing, tasks, weights)
     about = About(tasks=tuple(tasks), temperatures=temperatures, max_tokens=max_tokens)
     begun_from = (begun.model_folder, about, target, adapter, lambda: begun.plain()[0])
     write_text_model(classifier, *begun_from, ngrams=ngrams, is_apart=config.keeps_adapter)
     is_apart = checked is not choosing
     if is_apart:
         logits = logits_of(network, inputs[2], tasks)
-        if ngrams is not None:
-            beside = ngrams.logits(checked.texts, checked.second)
-            logits = {name: logits[name] + beside[name] for name in logits}
+        beside = {} if ngrams is None else ngrams.logits(checked.texts, checked.second)
+        logits = {name: found + beside[name] if beside else found for name, found in logits.items()}
     metrics = _measured(logits, checked.truth, tasks, temperatures)
     sizes = (len(learned), len(choosing), len(checked))
     return Finetuned(trained, metrics, temperatures, *sizes, is_apart, n_trained, is_only_heads)
+
+
+def _temperatures(
+    logits: Mapping[str, Float32Array],
+    choosing: Examples,
+    tasks: Sequence[TaskConfig],
+    weights: Mapping[str, Float32Array],
+) -> dict[str, float]:
+    """By task, what its logits are divided by, so that probabilities hold on ``choosing``."""
+    given = {task.name: (logits[task.name], choosing.truth[task.name], weights[task.name]) for task in tasks}
+    return {task.name: fit_temperature(*given[task.name], is_one_of=task.is_one_of) for task in tasks}
 
 
 def _check_names(names: Sequence[str]) -> None:

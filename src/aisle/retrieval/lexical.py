@@ -189,7 +189,7 @@ class Lexical:
         limit = int(wanted * min(8.0, _ROOM * max(table.n_rows, 1) / max(int(allowed.sum()), 1)))
         while True:
             found = self._inverted.search(query.all_groups, limit)
-            rows = found[found < table.n_rows]
+            rows = found[found < len(allowed)]  # rows may have come since
             rows = rows[allowed[rows]][:wanted]
             if len(rows) >= wanted or len(found) < limit:
                 break
