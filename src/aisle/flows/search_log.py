@@ -61,9 +61,7 @@ class SearchLog:
     """Whether there are older lists than the newest ``NEWEST_SLATES``, which were not read."""
 
 
-def read_log(
-    records: RecordStore, snapshot: Snapshot, since_ms: int, until_ms: int, progress: Progress
-) -> SearchLog:
+def read_log(records: RecordStore, snapshot: Snapshot, since_ms: int, until_ms: int, progress: Progress) -> SearchLog:
     """Searches from ``since_ms`` to ``until_ms``, and what came of them until now.
 
     What names a search's list, or its query, belongs to it; what names nothing belongs to the person's latest search
@@ -113,7 +111,9 @@ def _told(records: RecordStore, slates: pl.DataFrame, progress: Progress) -> pl.
     """Search events; one that names a list that is there says only whose it was, where the list does not."""
     pages = []
     for table in records.read_searches():
-        pages.append(table.frame.select(pl.col("user_id").alias("who"), "time_ms", pl.col("query").alias("text"), "slate_id"))
+        pages.append(
+            table.frame.select(pl.col("user_id").alias("who"), "time_ms", pl.col("query").alias("text"), "slate_id")
+        )
         progress("read searches", sum(page.height for page in pages))
     if not pages:
         return pl.DataFrame(schema=_ASKS)
@@ -253,15 +253,23 @@ def _naming_nothing(snapshot: Snapshot, named: pl.DataFrame, since_ms: int) -> p
 
 def _finished(asks: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
     known = pl.col("n_slots").is_not_null()
-    found = asks.filter(known).group_by("search").agg(
-        is_nothing=((pl.col("n_slots") == 0) | pl.col("relaxed").is_not_null()).all(),
-        is_shown=(pl.col("n_slots") > 0).any(),
-        relaxed=pl.col("relaxed").drop_nulls().first(),
+    found = (
+        asks.filter(known)
+        .group_by("search")
+        .agg(
+            is_nothing=((pl.col("n_slots") == 0) | pl.col("relaxed").is_not_null()).all(),
+            is_shown=(pl.col("n_slots") > 0).any(),
+            relaxed=pl.col("relaxed").drop_nulls().first(),
+        )
     )
-    came = responses.sort("time_ms", maintain_order=True).group_by("search").agg(
-        n_clicks=pl.col("item_id").n_unique(),
-        first_rank=pl.col("rank").drop_nulls().first(),
-        n_purchases=pl.col("item_id").filter(pl.col("is_purchase")).n_unique(),
+    came = (
+        responses.sort("time_ms", maintain_order=True)
+        .group_by("search")
+        .agg(
+            n_clicks=pl.col("item_id").n_unique(),
+            first_rank=pl.col("rank").drop_nulls().first(),
+            n_purchases=pl.col("item_id").filter(pl.col("is_purchase")).n_unique(),
+        )
     )
     return (
         asks.group_by("search", maintain_order=True)
@@ -270,5 +278,3 @@ def _finished(asks: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
         .join(came, on="search", how="left", maintain_order="left")
         .with_columns(pl.col("n_clicks", "n_purchases").fill_null(0))
     )
-
-
