@@ -244,7 +244,7 @@ class LiveShop:
         ]
         if len(sides) == 1:
             versions, sides = [*versions, serving], [*sides, live.stages]
-        return Change(name, *versions, *sides)
+        return Change(name, versions[0], versions[1], sides[0], sides[1])
 
     def close(self) -> None:
         """Let go of everything; the thread that follows ends. The outbox and the records are the caller's."""

@@ -41,6 +41,7 @@ REWORDED_MS = 5 * 60_000
 VOLUMES = ("head", "torso", "tail")
 NOVELTIES = ("new", "known")
 _SHARES = ("nothing", "rescued", "empty", "clicked", "reworded")
+_LEAST = {"first_rank": 1.0, "purchases": 0.0}
 _PEOPLE_FOR_ADVICE = 2
 """A rule is never proposed for what a single person did."""
 
@@ -233,12 +234,14 @@ def _figures(group: str, searches: pl.DataFrame) -> Figures:
         reworded=pl.col("is_reworded"),
     ).cast(pl.Float64)
     owners = searches["person"].rank("dense").to_numpy()
-    values = {
-        name: (clustered_share if name in _SHARES else clustered_mean)(
-            table[name].fill_null(float("nan")).to_numpy(), owners, level=LEVEL
-        )
-        for name in LOG_FIGURES
-    }
+    values = {}
+    for name in LOG_FIGURES:
+        column = table[name].fill_null(float("nan")).to_numpy()
+        if name in _SHARES:
+            values[name] = clustered_share(column, owners, level=LEVEL)
+        else:
+            found = clustered_mean(column, owners, level=LEVEL)
+            values[name] = replace(found, low=max(found.low, _LEAST[name])) if found.low == found.low else found
     return Figures(group, searches.height, searches["key"].n_unique(), searches["person"].n_unique(), values)
 
 
