@@ -19,8 +19,8 @@ from aisle.flows.search_changes import read_changes
 from aisle.flows.search_judged import read_judgments
 from aisle.flows.search_log import read_log
 from aisle.flows.search_report import SearchReportPlan
+from aisle.merchandising import parse_rules
 from aisle.testing.tiny import NOW_MS
-from aisle.wire.rules import QueryRule
 
 MINUTE = 60_000
 DAY = 86_400_000
@@ -110,7 +110,7 @@ def test_rewordings_that_were_clicked_propose_a_rule(shop):
 
     assert (one.text, one.became, one.n_became, one.n_people) == ("red teapot", "red kettle", 4, 4)
     assert one.advice.words == "kettle = teapot"
-    shop.rules.add([QueryRule.model_validate(one.advice.rule)])
+    shop.rules.add(parse_rules([one.advice.rule]))
     assert [rule.id for rule in shop.rules.draft().rules] == [one.advice.rule["id"]]
 
 

@@ -261,7 +261,10 @@ def _worst(
         return ()
     usual = float(rows["wrong"].sum()) / rows.height if table == "low_clicks" else 0.0
     by_key = rows.group_by("key", maintain_order=True).agg(
-        pl.len().alias("n"), pl.col("wrong").mean(), pl.col("n_people", "query_class").first()
+        pl.len().alias("n"),
+        pl.col("wrong").mean(),
+        pl.col("who").n_unique().alias("n_people"),
+        pl.col("query_class").first(),
     )
     found: list[tuple[float, str, WorstQuery]] = []
     for key, n, share, n_people, query_class in by_key.filter(pl.col("wrong") > 0).iter_rows():
