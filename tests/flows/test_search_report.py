@@ -198,7 +198,7 @@ def test_a_version_is_held_beside_the_one_in_service_and_not_promoted(shop, tmp_
 
 def test_what_another_version_moves_is_shown(shop, tmp_path):
     """Held beside a lineup without any source, every list that finds something has moved."""
-    judgments = read_judgments(judged_file(tmp_path, "kettle,kettle,3", "zzqxv,socks,1"))
+    judgments = read_judgments(judged_file(tmp_path, "waterproof boots,boots,3", "zzqxv,socks,1"))
     change = shop._live.change(["encoder=configured"], shop.versions_of)
     assert change.after is shop.live.stages
     assert change.before.lineup is not shop.live.stages.lineup

@@ -69,7 +69,8 @@ def read_changes(
     of_texts = [kinds(text) for text in texts]
     order = np.lexsort((np.arange(len(texts)), -weight, by_query["rbo"]))
     moved = []
-    for place in order[:n_worst].tolist():
+    first: list[int] = order[:n_worst].tolist()
+    for place in first:
         if pairs[place][0] == pairs[place][1]:
             break
         grades = asked.grades(place) if asked else None

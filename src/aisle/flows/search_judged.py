@@ -151,7 +151,8 @@ def read_judged(
     of_texts = [kinds(text) for text in asked.texts]
     order = np.lexsort((np.arange(len(asked.texts)), np.nan_to_num(values["ndcg@10"], nan=np.inf)))
     worst = []
-    for place in order[:n_worst].tolist():
+    first: list[int] = order[:n_worst].tolist()
+    for place in first:
         figures = {name: float(of_query[place]) for name, of_query in values.items()}
         if not figures["ndcg@10"] < 1.0:
             break
