@@ -42,6 +42,8 @@ VOLUMES = ("head", "torso", "tail")
 NOVELTIES = ("new", "known")
 _SHARES = ("nothing", "rescued", "empty", "clicked", "reworded")
 _LEAST = {"first_rank": 1.0, "purchases": 0.0}
+_LEAST_WRONG = {"zero_results": 1, "low_clicks": 2, "reworded": 2}
+"""Searches that must have gone wrong before a query stands in a table; a single rewording is anybody's whim."""
 _PEOPLE_FOR_ADVICE = 2
 """A rule is never proposed for what a single person did."""
 
@@ -267,7 +269,9 @@ def _worst(
         pl.col("query_class").first(),
     )
     found: list[tuple[float, str, WorstQuery]] = []
-    for key, n, share, n_people, query_class in by_key.filter(pl.col("wrong") > 0).iter_rows():
+    for key, n, share, n_people, query_class in by_key.filter(
+        pl.col("wrong") * pl.col("n") > _LEAST_WRONG[table] - 0.5
+    ).iter_rows():
         interval = wilson(share, n, level=LEVEL)
         weight = n * (interval.low - usual)
         if weight > 0:
@@ -281,7 +285,8 @@ class _Advice:
 
     def __init__(self, snapshot: Snapshot, stages: Stages, plan: SearchReportPlan) -> None:
         self._least = max(_PEOPLE_FOR_ADVICE, plan.least_people)
-        mined = mine_synonyms(snapshot, stages.records, MiningConfig(least_people=self._least))
+        least = max(MiningConfig().least_people, plan.least_people)
+        mined = mine_synonyms(snapshot, stages.records, MiningConfig(least_people=least))
         self._mined = [one.rule for one in mined]
 
     def told(self, table: str, one: WorstQuery, rows: pl.DataFrame, text_of: Mapping[str, str]) -> WorstQuery:
