@@ -58,16 +58,6 @@ def silent(task: str, done: int, total: int | None = None) -> None:
     """The ``Progress`` that nobody watches."""
 
 
-def named_progress(progress: Progress, name: str) -> Progress:
-    """A ``Progress`` that tells ``progress`` of everything under one ``name``."""
-
-    def told(task: str, done: int, total: int | None = None) -> None:
-        del task
-        progress(name, done, total)
-
-    return told
-
-
 class Encoder(Protocol):
     """Turns text into meaning.
 

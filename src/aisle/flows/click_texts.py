@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from aisle.contracts import RecordStore
-from aisle.domain import INTEREST_TYPES, EventType, Slate, Snapshot
+from aisle.domain import INTEREST_TYPES, EventType, Snapshot
 from aisle.errors import NotReadyError
 from aisle.flows.slate_pages import slates_after
 from aisle.language.finetune_config import TaskConfig

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aisle.contracts import ArtifactStore, Explainer, Float32Array, Manifest, Parts, Ranker, RecordStore
-from aisle.domain import Candidates, Examples, Features, Outcomes, Request, Slate
+from aisle.domain import Candidates, Examples, Features, Outcomes, Request
 from aisle.errors import CorruptError, DataError
 from aisle.flows.slate_pages import slates_after
 from aisle.flows.stages import Predict

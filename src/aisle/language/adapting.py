@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from aisle.contracts import Float32Array, Progress, named_progress, silent
+from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import ConfigError, NotReadyError
 from aisle.language.adapt_config import AdaptConfig, Learned
 from aisle.language.adapters import UNMERGEABLE, adapted, merged, n_trainable, unmergeable
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import Int64Array, TextPairs, to_mine, with_hard_negatives
 from aisle.language.model_folder import ModelFolder, Pooling
+from aisle.language.progress import named_progress
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head

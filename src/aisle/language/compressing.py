@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import nn
 
-from aisle.contracts import Float32Array, Progress, named_progress, silent
+from aisle.contracts import Float32Array, Progress, silent
 from aisle.errors import NotReadyError
 from aisle.language.batches import length_batches
 from aisle.language.compress_config import CompressConfig
@@ -28,6 +28,7 @@ from aisle.language.distilling import Distillation, with_pieces
 from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.onnx import OnnxEncoder, fingerprint_of
 from aisle.language.onnx_cache import exported
+from aisle.language.progress import named_progress
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, agreement, find, interval
 from aisle.language.shrinking import with_fewer_heads, with_fewer_layers, with_narrower_middles
 from aisle.language.tower import TextTower, open_tower, save_tower
