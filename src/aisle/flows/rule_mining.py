@@ -25,6 +25,7 @@ _NEWEST_SLATES = 100_000
 _QUERIES_AN_ITEM = 200
 """An item is the answer to at most so many queries, those that most people chose it after."""
 _LONGEST_WORDS = 4
+_PREFIX = "clicks-"
 _INTEREST = [kind.value for kind in INTEREST_TYPES]
 
 
@@ -116,15 +117,25 @@ def _mined(one: _Asked, other: _Asked, likeness: float) -> Mined | None:
     parts = _differing(one, other)
     if parts is None:
         return None
-    first, second = sorted(parts)
     n_people = min(one.n_people, other.n_people)
-    digest = blake2b("\n".join((first, second)).encode("utf-8", "replace"), digest_size=8).hexdigest()
+    rule = synonym_rule(parts)
     evidence = (
         f"{one.n_people} people after {one.text!r} and {other.n_people} after {other.text!r} chose alike "
         f"({likeness:.2f} of 1)"
     )
-    action = Synonyms(kind="synonyms", words=(first, second))
-    return Mined(digest, QueryRule(id=f"clicks-{digest}", action=action), evidence, likeness * n_people)
+    return Mined(rule.id.removeprefix(_PREFIX), rule, evidence, likeness * n_people)
+
+
+def synonym_rule(words: tuple[str, str]) -> QueryRule:
+    """The rule that two phrases mean the same; its id is a hash of them, whatever their order."""
+    first, second = sorted(words)
+    digest = blake2b("\n".join((first, second)).encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return QueryRule(id=f"{_PREFIX}{digest}", action=Synonyms(kind="synonyms", words=(first, second)))
+
+
+def differing_words(text: str, other: str) -> tuple[str, str] | None:
+    """Two queries without their common beginning and end; None where what is left is no pair of words."""
+    return _differing(*(_Asked(*tokens(one), 0) for one in (text, other)))
 
 
 def _differing(one: _Asked, other: _Asked) -> tuple[str, str] | None:
