@@ -15,12 +15,12 @@ from pydantic import Field
 
 from aisle.contracts import RecordStore
 from aisle.domain import INTEREST_TYPES, Snapshot
+from aisle.flows.slate_pages import slates_after
 from aisle.merchandising.phrases import Token, tokens
 from aisle.settings import Config
 from aisle.wire.rules import QueryRule, Synonyms
 
 _SOON_MS = 30 * 60_000
-_SLATES_A_PAGE = 2_000
 _NEWEST_SLATES = 100_000
 _QUERIES_AN_ITEM = 200
 """An item is the answer to at most so many queries, those that most people chose it after."""
@@ -181,13 +181,8 @@ def _after_searches(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
 
 def _in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
     """What each person chose in the lists that answered queries."""
-    queries: dict[str, str] = {}
-    after = seq = records.seq_before_slates(_NEWEST_SLATES)
-    while True:
-        seq, slates = records.read_slates(seq, _SLATES_A_PAGE)
-        if not slates:
-            break
-        queries |= {slate.slate_id: slate.query for slate in slates if slate.query}
+    after = records.seq_before_slates(_NEWEST_SLATES)
+    queries = {slate.slate_id: slate.query for slate in slates_after(records, after) if slate.query}
     if not queries:
         return _NOTHING
     rows = {item_id: row for row, item_id in enumerate(snapshot.items.frame["item_id"])}
