@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from aisle.language.analysis import stems, words
 from aisle.retrieval.inverted import Alternative
-from aisle.retrieval.spelling import Spelling
+from aisle.language.spelling import Spelling
 from aisle.retrieval.token_table import TokenTable
 
 MAX_WORDS = 40
