@@ -62,6 +62,10 @@ class Spelling:
             Correction(candidate, float(np.exp((score - scored[0][0]) / _EDIT_COST))) for score, candidate in scored[:n]
         )
 
+    def n_items_of(self, word: str) -> int:
+        """How many items use a known word; 0 for others."""
+        return self._n_items_of.get(word, 0)
+
     def near(self, word: str) -> list[tuple[str, int]]:
         """Known words within the edits allowed for one of this length, with how many edits away; none for a word
         shorter than four letters or not a-z.
