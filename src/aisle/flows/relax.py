@@ -172,6 +172,7 @@ def count_over(
 def fewer_words(request: Request) -> Iterator[Step]:
     """The query without each of its words; of one with more than ``MOST_WORDS``, without either half."""
     text = request.query.effective if request.query else ""
+    as_typed = request.query is not None and request.query.is_as_typed
     starts = word_starts(text)
     if len(starts) < 2:
         return
@@ -185,7 +186,7 @@ def fewer_words(request: Request) -> Iterator[Step]:
     for places in dropped:
         kept = "".join(piece for place, piece in enumerate(pieces) if place not in places).strip()
         words = tuple(pieces[place].strip() for place in places)
-        yield Relaxed("words", query=kept, dropped_words=words), replace(request, query=Query(kept))
+        yield Relaxed("words", query=kept, dropped_words=words), replace(request, query=Query(kept, is_as_typed=as_typed))
 
 
 def _lifted(filters: Filters, names: Sequence[str]) -> Filters:

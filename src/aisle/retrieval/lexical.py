@@ -202,7 +202,8 @@ class Lexical:
             return None
         text, synonyms = request.query.effective, request.query.synonyms
         as_typed = stems_with_meaning(synonyms)
-        query = read_query(text, self._table, self._spelling, self._config.n_corrections, as_typed)
+        n_corrections = 0 if request.query.is_as_typed else self._config.n_corrections
+        query = read_query(text, self._table, self._spelling, n_corrections, as_typed)
         return with_meant(query, synonyms, self._table) if synonyms else query
 
     def _put(self, rows: Rows, items: ItemTable) -> None:
