@@ -21,6 +21,7 @@ from aisle.cli.screen import (
 from aisle.domain import Context, Filters
 from aisle.domain.money import to_minor
 from aisle.errors import ConfigError
+from aisle.flows.asks import Ask
 from aisle.shop import Shop
 
 ItemsArgument = Annotated[list[str], typer.Argument(metavar="ITEM...", help="Item ids.", show_default=False)]

@@ -195,7 +195,9 @@ def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]
         "relaxed": None if response.relaxed is None else asdict(response.relaxed),
         "rules": list(response.rules),
         "searched": None if response.query is None else response.query.effective,
-        "spelling": None if response.query is None or response.query.spelling is None else asdict(response.query.spelling),
+        "spelling": None
+        if response.query is None or response.query.spelling is None
+        else asdict(response.query.spelling),
         "redirect": response.redirect,
     }
 

@@ -186,7 +186,10 @@ def fewer_words(request: Request) -> Iterator[Step]:
     for places in dropped:
         kept = "".join(piece for place, piece in enumerate(pieces) if place not in places).strip()
         words = tuple(pieces[place].strip() for place in places)
-        yield Relaxed("words", query=kept, dropped_words=words), replace(request, query=Query(kept, is_as_typed=as_typed))
+        yield (
+            Relaxed("words", query=kept, dropped_words=words),
+            replace(request, query=Query(kept, is_as_typed=as_typed)),
+        )
 
 
 def _lifted(filters: Filters, names: Sequence[str]) -> Filters:

@@ -176,9 +176,7 @@ def _near_of(word: str, spelling: Spelling) -> tuple[tuple[str, float], ...]:
     """Words of a few letters' difference with their scores, best first."""
     near = sorted(spelling.near(word), key=lambda one: (one[1], -spelling.n_items_of(one[0]), one[0]))[:_MOST_NEAR]
     scale = min(_EDITS_OF_LENGTH / len(word), 1.0) ** 0.5
-    scored = [
-        (meant, math.log1p(spelling.n_items_of(meant)) - scale * typing_cost(word, meant)) for meant, _ in near
-    ]
+    scored = [(meant, math.log1p(spelling.n_items_of(meant)) - scale * typing_cost(word, meant)) for meant, _ in near]
     return tuple(sorted(scored, key=lambda one: (-one[1], one[0]))[:_MOST_OPTIONS])
 
 

@@ -32,9 +32,6 @@ def typing_cost(typed: str, meant: str) -> float:
     for i, letter in enumerate(typed, 1):
         row = [last[0] + _EDIT]
         for j, wanted in enumerate(meant, 1):
-            if letter == wanted:
-                row.append(last[j - 1])
-                continue
             is_double = i > 1 and typed[i - 2] == letter
             was_double = j > 1 and meant[j - 2] == wanted
             best = min(
@@ -50,6 +47,8 @@ def typing_cost(typed: str, meant: str) -> float:
 
 
 def _changed(letter: str, wanted: str) -> float:
+    if letter == wanted:
+        return 0.0
     if (letter, wanted) in _NEIGHBOURS:
         return _SLIP
     return _VOWEL if letter in _VOWELS and wanted in _VOWELS else _EDIT

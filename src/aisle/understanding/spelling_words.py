@@ -51,7 +51,9 @@ class ShopWords:
         self._n_spelled = 0
         self._lock = threading.Lock()
 
-    def count(self, titles: Sequence[str], words: Sequence[Sequence[str]], others: Sequence[str], described: str) -> None:
+    def count(
+        self, titles: Sequence[str], words: Sequence[Sequence[str]], others: Sequence[str], described: str
+    ) -> None:
         """Take an item: its titles as text and as words, words of its other values, and its descriptions.
 
         To be finished by ``refresh``.
