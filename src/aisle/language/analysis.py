@@ -50,7 +50,7 @@ _POSSESSIVE = re.compile(r"(?<=[^\W\d_])['’]s?(?![^\W\d_])")
 
 
 def words(text: str) -> list[str]:
-    """Words and numbers of ``text`` in order: NFKC, lower case, accents dropped, Chinese simplified and segmented by jieba.
+    """Words and numbers of ``text`` in order: NFKC, lower case, accents dropped, Chinese simplified and cut by jieba.
 
     Units after a number take one name (``5/8"``, ``5/8in`` and ``5/8 inches`` are ``5/8 in``); the ``x`` of a size
     such as ``4x8`` or ``4 ft. x 8 ft.`` is dropped; thousands separators too.

@@ -31,11 +31,11 @@ from aisle.domain import (
 from aisle.errors import CorruptError
 from aisle.language.analysis import stems, words
 from aisle.language.chinese import is_chinese
+from aisle.language.spelling import Spelling
 from aisle.retrieval.inverted import InvertedIndex
 from aisle.retrieval.lexical_score import Weighting, lexical_scores
 from aisle.retrieval.meant_words import stems_with_meaning, with_meant
 from aisle.retrieval.query_words import QueryWords, read_query
-from aisle.language.spelling import Spelling
 from aisle.retrieval.token_table import TokenTable
 from aisle.storage.checksums import check_files, write_checksums
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from aisle.language.chinese import segmenter, simplified
 from aisle.language.pinyin import loose_letters, readings, sounds
@@ -35,7 +36,7 @@ def homophones(run: str, words: ShopWords) -> list[Span]:
     if len(run) > _LONGEST_RUN:
         return []
     plain = simplified(run)
-    is_odd = [not words.is_pair(a, b) for a, b in zip(plain, plain[1:], strict=False)]
+    is_odd = [not words.is_pair(a, b) for a, b in pairwise(plain)]
     found: list[tuple[float, Span]] = []
     n_looked = 0
     for begin in range(len(plain)):
@@ -84,12 +85,12 @@ def of_pinyin(letters: str, words: ShopWords) -> Iterator[tuple[str, float]]:
         found = _parsed(spelled, words)
         if found:
             score = sum(math.log1p(words.uses[word]) for word in found) / len(found) - _PER_WORD * (len(found) - 1)
-            joins = sum(words.is_pair(a[-1], b[0]) for a, b in zip(found, found[1:], strict=False))
+            joins = sum(words.is_pair(a[-1], b[0]) for a, b in pairwise(found))
             yield "".join(found), score + _BESIDE * joins + 0.5 * (len(letters) - _LETTERS_KEPT) - cost
 
 
 def _parsed(letters: str, words: ShopWords) -> Sequence[str]:
-    """Words whose pinyin makes up ``letters``, as few as can be and the most used of these; empty where there are none."""
+    """Words whose pinyin makes up ``letters``, as few as can be, the most used of these; empty if none do."""
     best: list[tuple[int, float, tuple[str, ...]] | None] = [(0, 0.0, ())] + [None] * len(letters)
     for end in range(2, len(letters) + 1):
         for begin in range(max(0, end - _LONGEST * 6), end - 1):

@@ -1,7 +1,7 @@
 """How unlikely it is that one word is typed for another: the error model of a noisy channel.
 
-Enters: two words of a-z. Leaves: a cost in nats. Kernighan, Church and Gale (1990), "A spelling correction program based
-on a noisy channel model", with costs by kind of mistake instead of learned ones: nobody has told us his typing errors.
+Enters: two words of a-z. Leaves: a cost in nats. Kernighan, Church and Gale (1990), "A spelling correction program
+based on a noisy channel model", with costs by kind of mistake instead of learned ones: nobody has told us his typing errors.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _EDIT, _SLIP, _DOUBLE, _VOWEL, _FIRST = 3.2, 2.4, 1.8, 2.6, 2.0
 
 
 def typing_cost(typed: str, meant: str) -> float:
-    """Least cost of edits that make ``typed`` of ``meant`` (weighted optimal string alignment). O(product of lengths)."""
+    """Least cost of edits that make ``typed`` of ``meant``: weighted optimal string alignment."""
     n = len(meant)
     before: list[float] = []
     last = [0.0]
-    for j in range(1, n + 1):
+    for _ in range(n):
         last.append(last[-1] + _EDIT)
     for i, letter in enumerate(typed, 1):
         row = [last[0] + _EDIT]
@@ -60,7 +60,7 @@ _RUSSIAN = dict(zip("йцукенгшщзфывапролдячсмить", "".j
 
 
 def other_keyboards(word: str) -> list[str]:
-    """What ``word`` is with the hands one key further left or right, and on another layout of the same keys (Russian)."""
+    """What ``word`` is with the hands one key further left or right, and on a Russian layout."""
     return [
         "".join(keys[letter] for letter in word)
         for keys in (_RIGHT, _LEFT, _RUSSIAN)

@@ -20,9 +20,45 @@ from aisle.language.spelling import Spelling
 RUN = re.compile(f"[{CHINESE}]+")
 _ENGLISH = re.compile(r"[a-z]{2,}")
 _ALWAYS_KNOWN = frozenset(
-    "a an and any are at best bigger buy by cheap cheapest do does find for from good have how i in is it less me most "
-    "my near need of on or over show size smaller some than that the these this to under us used want what where "
-    "which who why with without you your".split()
+    (
+        *(
+            "a",
+            "an",
+            "and",
+            "any",
+            "are",
+            "at",
+            "best",
+            "bigger",
+            "buy",
+            "by",
+            "cheap",
+            "cheapest",
+            "do",
+            "does",
+            "find",
+        ),
+        *(
+            "for",
+            "from",
+            "good",
+            "have",
+            "how",
+            "i",
+            "in",
+            "is",
+            "it",
+            "less",
+            "me",
+            "most",
+            "my",
+            "near",
+            "need",
+            "of",
+        ),
+        *("on", "or", "over", "show", "size", "smaller", "some", "than", "that", "the", "these", "this", "to", "under"),
+        *("us", "used", "want", "what", "where", "which", "who", "why", "with", "without", "you", "your"),
+    )
 )
 """Words that queries are made with; titles need not have them."""
 _REBUILD_GROWTH = 1.05
@@ -31,7 +67,6 @@ _LONGEST_SOUNDING = 6
 _MOST_OF_SOUND = 8
 _READ_CHARACTERS = 2_000
 """Of a description."""
-MOST_JOINED = 40
 
 
 class ShopWords:
