@@ -254,6 +254,10 @@ class ItemWordsReader:
             is_as_typed=is_as_typed,
         )
 
+    def has_only_known_words(self, text: str) -> bool:
+        """Whether items use every word of ``text``, so that no other spelling is looked for."""
+        return self._spelling.is_known(text)
+
     def _respelled(self, text: str, base: str) -> Respelling | None:
         """``base``, the part of ``text`` that is searched for, as the shop writes it; None where it is likely right."""
         if not self._config.is_spelling_read:

@@ -100,6 +100,10 @@ class QuerySpelling:
             before, place = option.meant.rsplit(" ", 1)[-1], place + option.n_tokens
         return found
 
+    def is_known(self, text: str) -> bool:
+        """Whether nothing in ``text`` could be changed."""
+        return all(token.is_known for token in self._tokens(text))
+
     def _tokens(self, text: str) -> list[_Token]:
         tokens: list[_Token] = []
         for match in _TOKEN.finditer(text):

@@ -91,7 +91,8 @@ def of_pinyin(letters: str, words: ShopWords) -> Iterator[tuple[str, float]]:
 
 def _parsed(letters: str, words: ShopWords) -> Sequence[str]:
     """Words whose pinyin makes up ``letters``, as few as can be, the most used of these; empty if none do."""
-    best: list[tuple[int, float, tuple[str, ...]] | None] = [(0, 0.0, ())] + [None] * len(letters)
+    best: list[tuple[int, float, tuple[str, ...]] | None] = [None] * (len(letters) + 1)
+    best[0] = (0, 0.0, ())
     for end in range(2, len(letters) + 1):
         for begin in range(max(0, end - _LONGEST * 6), end - 1):
             before = best[begin]

@@ -1,7 +1,8 @@
 """How unlikely it is that one word is typed for another: the error model of a noisy channel.
 
 Enters: two words of a-z. Leaves: a cost in nats. Kernighan, Church and Gale (1990), "A spelling correction program
-based on a noisy channel model", with costs by kind of mistake instead of learned ones: nobody has told us his typing errors.
+based on a noisy channel model", with costs by kind of mistake instead of learned ones: no shop has a list of its typing
+errors.
 """
 
 from __future__ import annotations
