@@ -28,9 +28,9 @@ _MOST_UNKNOWN = 8
 """Unknown words of one query that are looked at; more is no query that a shop could mend."""
 _MOST_OPTIONS = 5
 _MOST_NEAR = 24
-_KEPT = -1.0
+_KEPT = -2.5
 """Score of a word that nobody uses being right as it is; raising it corrects less."""
-_KEPT_SHORT = 0.9
+_KEPT_SHORT = 0.7
 """More for each letter below eight: nearly any short word is near another."""
 _EDITS_OF_LENGTH = 8.0
 _BESIDE = 2.0

@@ -22,10 +22,10 @@ _SAME, _LIKE = 1.0, 2.2
 _BESIDE = 1.5
 _ORDINARY = 3.5
 """Cost of taking an ordinary word of Chinese for another: the shop may just not sell it yet."""
-_KEPT = {2: 6.5, 3: 3.0}
-_KEPT_LONG = 1.5
+_KEPT = {2: 3.5, 3: -0.5}
+_KEPT_LONG = -2.0
 """Score of a span being right as it is, by its length: three characters seldom sound alike by chance."""
-_PER_WORD, _LETTERS_KEPT = 2.5, 6
+_PER_WORD, _LETTERS_KEPT = 1.5, 3
 _SHORTEST_LETTERS, _LONGEST_LETTERS = 4, 24
 
 Span = tuple[int, int, str, float]
