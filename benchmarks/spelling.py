@@ -29,10 +29,10 @@ from benchmarks.understanding import reader_of
 
 PROTOCOL = (
     "one mistake in a query of known words, {n} queries of each kind, seed {seed}: repaired is the share whose "
-    "searched text is the query before the mistake, offered adds those for which it is offered, wrong is the share searched for "
-    "as something else; untouched queries: changed is the share searched for as something else, {n_english} English "
-    "and {n_chinese} Chinese ones, with those among them that really are misspelt; read_ms: median of queries without "
-    "and with a mistake"
+    "searched text is the query before the mistake, offered adds those for which it is offered, wrong is the share "
+    "searched for as something else; untouched queries: changed is the share searched for as something else, "
+    "{n_english} English and {n_chinese} Chinese ones, with those among them that really are misspelt; read_ms: median "
+    "of queries without and with a mistake"
 )
 KEYS = {key: row for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm") for key in row}
 

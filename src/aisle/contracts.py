@@ -587,14 +587,14 @@ class ArtifactStore(Protocol):
         """Folder and manifest of the current version, checked; None when nothing was promoted."""
         ...
 
+    def open(self, name: str, version: str) -> tuple[Path, Manifest]:
+        """Folder and manifest of any version that is kept, checked; raises ``NotReadyError`` for an unknown one."""
+
     def promoted(self, name: str) -> str | None:
         """The current version's name, None when nothing was promoted; cheap, nothing is checked."""
-        ...
 
     def versions(self, name: str) -> list[Manifest]:
         """All versions, oldest first."""
-        ...
 
     def names(self) -> list[str]:
         """The models that have a current version, in alphabetical order; cheap, nothing is checked."""
-        ...

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aisle.contracts import ArtifactStore, Clock, Manifest, Meter, Parts, Progress
 from aisle.domain import Snapshot
-from aisle.errors import AisleError, UnavailableError
-from aisle.flows import train
+from aisle.errors import AisleError, ConfigError, NotReadyError, UnavailableError, unknown_name
+from aisle.flows import finetune, train
 from aisle.flows.adapt import ENCODER
 from aisle.flows.collect import Following
 from aisle.flows.rank_training import RankerSpec
 from aisle.flows.rule_book import RuleBook
+from aisle.flows.search_changes import Change
 from aisle.flows.stages import RANKER
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
@@ -26,6 +27,7 @@ from aisle.retrieval.suggest import Suggestions
 from aisle.settings import Settings
 from aisle.storage import SlateOutbox, SqlEmbeddings, SqlRecords
 from aisle.wiring import (
+    CONFIGURED,
     Encoding,
     Live,
     adapted_encoding,
@@ -36,6 +38,7 @@ from aisle.wiring import (
     load_parts,
     renew,
     renew_ranker,
+    with_version,
 )
 
 PATIENCE_SECONDS = 1.0
@@ -209,6 +212,39 @@ class LiveShop:
             manifest = teach()
             self.renew_encoder()
             return manifest
+
+    def change(self, compare: Sequence[str], stores: Mapping[str, ArtifactStore]) -> Change:
+        """Two versions of one model side by side: ``NAME=VERSION`` against what is in service, or two of them.
+
+        ``NAME`` alone is the newest version that is kept besides the one in service. Nothing is promoted.
+
+        Raises:
+            ConfigError: an unknown name, two names, or more than two versions.
+            NotReadyError: no such version is kept.
+        """
+        own, live = self._own, self.caught_up()
+        asked = [text.partition("=")[::2] for text in compare]
+        name = asked[0][0]
+        if len(asked) > 2 or {other for other, _ in asked} != {name}:
+            raise ConfigError(f"one or two versions of one model are compared, not {' and '.join(compare)}")
+        if name not in stores or finetune.is_kept(name, own.models):
+            known = [one for one in stores if not finetune.is_kept(one, own.models)]
+            raise ConfigError(unknown_name("model", name, known), setting="compare")
+        if name == ENCODER:
+            serving = live.parts.encoder_version or CONFIGURED
+        else:
+            serving = live.stages.lineup.versions.get(name, "none")
+        others = [one.version for one in stores[name].versions(name) if one.version != serving]
+        if not all(version for _, version in asked) and not others:
+            raise NotReadyError(f"there is no other version of {name!r} to compare with", command="aisle train")
+        versions = [version or others[-1] for _, version in asked]
+        sides = [
+            with_version(name, version, live, own.specs, own.ranker, own.settings, self.parts_with)
+            for version in versions
+        ]
+        if len(sides) == 1:
+            versions, sides = [*versions, serving], [*sides, live.stages]
+        return Change(name, versions[0], versions[1], sides[0], sides[1])
 
     def close(self) -> None:
         """Let go of everything; the thread that follows ends. The outbox and the records are the caller's."""

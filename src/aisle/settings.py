@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from aisle.domain.items import ItemKind
+from aisle.domain.money import CURRENCIES
 from aisle.errors import ConfigError, unknown_name
 
 
@@ -79,6 +80,8 @@ class ShopConfig(Config):
     def _is_a_code(cls, currency: str) -> str:
         if re.fullmatch(r"[A-Z]{3}", currency) is None:
             raise ValueError("a currency is written in three capitals such as EUR")
+        if currency not in CURRENCIES:
+            raise ValueError(f"{currency} is no currency of ISO 4217; give a code of it such as EUR, USD or CNY")
         return currency
 
 
@@ -327,6 +330,9 @@ class ServingConfig(Config):
 
     host: str = "127.0.0.1"
     """Address to listen on. Anything but this machine itself needs keys: `aisle keys add`."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which a server without keys may be asked beside addresses, `localhost` and `host`; other names are
+    refused, for a page of another site can let its own name lead to this machine. With keys any name is answered."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1, le=64)

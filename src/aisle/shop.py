@@ -30,6 +30,7 @@ from aisle.domain import (
 from aisle.domain.checks import several
 from aisle.errors import AisleError, ConfigError, DataError, NotReadyError, unknown_name
 from aisle.evaluation import Report
+from aisle.evaluation.search_report import SearchReport
 from aisle.flows import finetune, recommend, search, train
 from aisle.flows.adapt import ENCODER
 from aisle.flows.asks import Ask, all_answered, pages
@@ -39,6 +40,7 @@ from aisle.flows.evaluate import EvaluationPlan, evaluate
 from aisle.flows.explain import explain
 from aisle.flows.rank_training import RankerSpec, said, train_ranker
 from aisle.flows.rule_book import RuleBook
+from aisle.flows.search_report import SearchReportPlan, search_report
 from aisle.flows.stages import RANKER, Unmetered
 from aisle.flows.train import SourceSpec
 from aisle.folder import ShopFolder
@@ -479,6 +481,22 @@ class Shop:
         parts = self._live.parts_for(snapshot)
         placement = placements_for(self.settings, self.specs, parts)[plan.placement]
         return evaluate(snapshot, placement, self.specs, parts, fuse, plan)
+
+    def search_report(self, plan: SearchReportPlan | None = None, *, compare: Sequence[str] = ()) -> SearchReport:
+        """Look at the quality of search: its log, judged queries, and with ``compare`` what a version changes.
+
+        Args:
+            plan: days, judgments and so on.
+            compare: ``NAME=VERSION`` against what is in service, or two of one model; ``NAME`` is the one before.
+
+        Raises:
+            ConfigError: an unknown model.
+            NotReadyError: the version is not kept, or there is nothing to compare on.
+            DataError: none of the judged items is in the shop.
+        """
+        change = self._live.change(compare, self.versions_of) if compare else None
+        own = self.settings.shop.name, self.records.snapshot, self.live.stages
+        return search_report(*own, plan or SearchReportPlan(), self.progress, change)
 
     def doctor(self) -> list[Finding]:
         """What is missing or wrong, and what to run."""

@@ -10,7 +10,8 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ TRY_AGAIN_SECONDS = 60.0
 """After which a version that did not load is tried again, if the reason may pass, such as too many open files."""
 _NEVER = float("inf")
 NEVER_TRAINED = "never trained; run `aisle train SHOP`"
+
+CONFIGURED = "configured"
+"""What the model that the settings name is called where versions of the encoder are."""
 
 log = logging.getLogger("aisle.shop")
 
@@ -345,6 +349,63 @@ def inspect_ranker(spec: RankerSpec, parts: Parts) -> dict[str, str]:
     except Exception as error:
         return {spec.name: _why(spec.name, error)}
     return {}
+
+
+def with_version(
+    name: str,
+    version: str,
+    live: Live,
+    specs: Mapping[str, SourceSpec],
+    ranker: RankerSpec,
+    settings: Settings,
+    parts_with: Callable[[Encoding], Parts],
+) -> Stages:
+    """The stages of ``live`` with another version of one model, caught up; nothing is promoted or written.
+
+    Of the encoder the sources by meaning are fitted in memory; its version ``CONFIGURED`` is the configured model
+    itself. A version is opened with the settings that it was trained with.
+
+    Raises:
+        NotReadyError: no such version is kept.
+        CorruptError, DataError: it cannot be used with the shop as it is now.
+    """
+    lineup = Lineup()
+    lineup.in_service = live.stages.lineup.in_service
+    rules = Eligibility(
+        live.parts.catalogue, settings.shop.currency, lambda rows: known_statistics(lineup).mean_ratings(rows)
+    )
+    policy = ObjectivePolicy(live.parts.catalogue, lambda: lineup.in_service.item_vectors)
+    stages = replace(live.stages, lineup=lineup, rules=rules, policy=policy)
+    if name == ENCODER:
+        encoding = Encoding(settings.encoder)
+        if version != CONFIGURED:
+            encoding = served(settings.encoder, *ranker.artifacts.open(name, version))
+        parts = replace(parts_with(encoding), catalogue=live.parts.catalogue)
+        snapshot = live.stages.records.snapshot()
+        for spec in by_meaning(specs):
+            part = spec.implementation.fit(spec.name, snapshot, spec.config, parts)
+            put = partial(_swap, lineup, spec.name, part, f"{name} {version}")
+            live.follower.join(part, snapshot.seq, snapshot.n_items, put)
+        return replace(stages, placements=placements_for(settings, specs, parts))
+    spec = ranker if name == RANKER else specs[name]
+    folder, manifest = spec.artifacts.open(name, version)
+    if manifest.kind != spec.implementation.__name__:
+        raise DataError(
+            f"version {version} of {name!r} is a {manifest.kind}, and the settings name "
+            f"{spec.implementation.__name__}; set its kind again to compare it",
+            source=name,
+        )
+    config = spec.implementation.Config.parse(dict(manifest.config), f"{name} {version}")
+    if name == RANKER:
+        loaded = spec.implementation.load(name, folder, config, live.parts)
+        lineup.swap_ranker(NamedVersion.of(manifest, loaded), version)
+        return stages
+    if not train.fits(manifest, live.parts.catalogue):
+        raise CorruptError(f"version {version} of {name!r} was trained on other items than this shop has now")
+    part = spec.implementation.load(name, folder, config, live.parts)
+    n_items = int(manifest.metrics["n_items"])
+    live.follower.join(part, manifest.data_seq, n_items, lambda: _swap(lineup, name, part, version))
+    return stages
 
 
 def join(live: Live, trained: train.Trained) -> None:

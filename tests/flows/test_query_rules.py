@@ -172,6 +172,30 @@ def test_what_is_hidden_is_hidden_where_facets_look_further_too(shop):
     assert "Hillside" not in {facet.value for facet in facets.brands}
 
 
+def test_what_is_hidden_by_an_attribute_is_not_counted_under_wider_filters(shop):
+    asked = Ask(text="tea", filters=Filters(max_price_minor=2_000), with_facets=True)
+    [before] = shop.ask_search([asked])
+    publish(shop, rule("gone", "hide", target={"attributes": [{"name": "weight", "value": "200 g"}]}))
+
+    [after] = shop.ask_search([asked])
+
+    hidden = set(before.item_ids) - set(after.item_ids)
+    assert hidden, "the test needs some"
+    counted = [sum(bucket.n_items for bucket in one.facets.prices) for one in (before, after)]
+    assert counted[0] - counted[1] >= len(hidden)
+
+
+def test_a_replaced_query_is_understood_as_what_stands_in_its_place(shop):
+    meant = shop.search("black tea").query
+    publish(shop, rule("to", "replace", {"equals": "umbrella"}, text="black tea"))
+
+    told = shop.search("umbrella").query
+
+    assert meant.categories, "the test needs some"
+    assert (told.categories, told.brands, told.intents) == (meant.categories, meant.brands, meant.intents)
+    assert (told.text, told.effective) == ("umbrella", "black tea")
+
+
 def test_synonyms_stop_words_and_replacements(shop):
     assert "umbrella" not in shop.search("parapluie").item_ids[:1]
     publish(
@@ -326,4 +350,5 @@ def test_a_list_in_another_order_keeps_to_it_whatever_is_pinned_or_boosted(shop)
     prices = [item.price_minor or 10**9 for item in shop.read_items(response.item_ids)]  # those without come last
     assert prices == sorted(prices)
     assert "black-tea" not in response.item_ids
-    assert "first" not in response.rules
+    assert response.rules == ("gone",)
+    assert shop.search("tea").rules == ("first", "up", "gone")

@@ -178,3 +178,9 @@ def test_an_empty_list_stays_empty_where_the_shop_wants_it_so(tmp_path, tiny):
         fill(shop, tiny)
 
         assert (ask(shop, "qwrtzx").item_ids, ask(shop, "qwrtzx").relaxed) == ((), None)
+
+
+def test_a_query_that_grows_when_it_is_read_is_measured_as_it_is_read(shop):
+    with pytest.raises(DataError, match="the query has 900 characters"):
+        shop.search("\ufdfa" * 50)
+    assert shop.search("\ufdfa" * 20).slate.query

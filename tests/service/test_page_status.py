@@ -158,3 +158,15 @@ def test_times_of_stages_are_read_from_the_metrics():
     assert (stage.name, stage.n) == ("rank", 100)
     assert stage.p50_ms == pytest.approx(2.0)
     assert stage.p99_ms == pytest.approx(3.96)
+
+
+def test_searches_have_a_page_that_loads_nothing(http):
+    http.get("/search?q=zzqxv")
+    response = http.get("/status/search?days=7")
+
+    assert response.status_code == 200
+    assert "Search report" in response.text
+    assert "'sha256-" in response.headers["content-security-policy"]
+    assert not HTMLParser(response.text).css("script, link, [style]")
+    assert "搜索质量报告" in http.get("/status/search?language=zh").text
+    assert [http.get(f"/status/search?days={days}").status_code for days in ("0", "x", "9999")] == [422] * 3

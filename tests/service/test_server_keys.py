@@ -108,8 +108,25 @@ def test_a_page_of_another_site_cannot_use_the_key_that_a_browser_keeps(keyed, h
     assert client.get("/status", headers=headers, auth=kept).status_code == 200  # a link from elsewhere
     shown = {**headers, **_bearer(tokens["admin"])}  # no page of another site knows the key
     assert client.post("/v1/search", json={"query": "kettle"}, headers=shown).status_code == 200
-    own = {"sec-fetch-site": "same-origin", "origin": "http://testserver"}
+    own = {"sec-fetch-site": "same-origin", "origin": "http://127.0.0.1"}
     assert client.post("/v1/search", json={"query": "kettle"}, headers=own, auth=kept).status_code == 200
+
+
+def test_a_shop_without_keys_is_asked_by_names_of_this_machine_only(trained_folder: Path, tmp_path: Path) -> None:
+    config = ServingConfig(allowed_hosts=("Shop.example",))
+    with in_process(trained_folder, tmp_path / "shop", config=config) as client:
+        known = ("localhost:8000", "127.0.0.1:8000", "[::1]:8000", "192.0.2.7", "a.localhost", "shop.example:80", "")
+        foreign = ("evil.example:8000", "evil.example", "127.0.0.1.evil.example", "[::1", "x" * 300)
+        for path in ("/v1/status", "/status", "/"):
+            statuses = [client.get(path, headers={"host": host}).status_code for host in (*known, *foreign)]
+            assert statuses == [200] * len(known) + [403] * len(foreign), path
+        assert client.get("/health/live", headers={"host": "evil.example"}).status_code == 200
+
+
+def test_a_shop_with_keys_is_asked_by_any_name(keyed: tuple[TestClient, Tokens, SqlKeys, Watch]) -> None:
+    client, tokens, _, _ = keyed
+    headers = {"host": "shop.example", "authorization": f"Bearer {tokens['admin']}"}
+    assert client.get("/status", headers=headers).status_code == 200
 
 
 def test_a_page_of_another_site_cannot_use_a_shop_without_keys_either(http) -> None:
@@ -235,9 +252,9 @@ def sent(port: int, *pieces: bytes) -> bytes:
         return answer
 
 
-HEAD = b"POST /v1/search HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WHOLE = [b"Content-Length: 19\r\n\r\n", b'{"query": "kettle"}']
-HIDDEN = b"GET /health/live HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+HIDDEN = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 @pytest.mark.parametrize(

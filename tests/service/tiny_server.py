@@ -59,7 +59,7 @@ def in_process(trained: Path, folder: Path, **parts: Any) -> Iterator[TestClient
     shutil.copytree(trained, folder)
     with Shop.open(folder, clock=tiny_shop().clock, meter=Metrics()) as shop:
         serving = serve(shop, **parts)
-        with TestClient(create_app(serving), raise_server_exceptions=False) as client:
+        with TestClient(create_app(serving), "http://127.0.0.1", raise_server_exceptions=False) as client:
             yield client
         serving.answering.close()
         serving.request_keys.close()

@@ -79,6 +79,12 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(text, message):
         parse(text)
 
 
+def test_a_currency_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="XXQ is no currency of ISO 4217"):
+        init(tmp_path / "shop", name="Shop", currency="XXQ")
+    assert not (tmp_path / "shop" / "aisle.toml").exists()
+
+
 def test_init_writes_settings_that_read_back(tmp_path):
     made = init(tmp_path / "shop", name='Café "北京"', currency="CNY", languages=("zh", "en"))
 

@@ -16,6 +16,7 @@ from aisle.cli import (
     labelling,
     learning,
     pretraining,
+    reporting,
     ruling,
     serving,
     teaching,
@@ -43,6 +44,7 @@ app.command("label", rich_help_panel=TEACH)(labelling.label)
 app.command("tune", rich_help_panel=TEACH)(teaching.tune)
 app.command("classify", rich_help_panel=ASK)(classifying.classify)
 app.command("evaluate", rich_help_panel=LEARN)(learning.evaluate)
+app.command("search-report", rich_help_panel=LEARN)(reporting.search_report)
 app.command("doctor", rich_help_panel=LEARN)(learning.doctor)
 app.command("search", rich_help_panel=ASK)(asking.search)
 app.command("suggest", rich_help_panel=ASK)(asking.suggest)

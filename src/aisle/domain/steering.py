@@ -33,8 +33,8 @@ class Steering:
     """``rule_ids`` are the rules that act, of the published ``version``.
 
     ``hidden`` (n_items,) bool marks items that may not be shown, None none, and ``left_out`` others that are taken out
-    of what was found. ``factors`` belong to sets of items; ``weights`` are the factors of what was found by item row, 1
-    where absent. A pinned item stands in its slot where it may be shown at all.
+    of what was found. ``factors`` belong to sets of items, by the rules ``weighing``; ``weights`` are the factors of what
+    was found by item row, 1 where absent. A pinned item stands in its slot where it may be shown at all.
     """
 
     rule_ids: tuple[str, ...] = ()
@@ -44,6 +44,7 @@ class Steering:
     hidden: NDArray[np.bool_] | None = None
     left_out: tuple[ItemSet, ...] = ()
     factors: tuple[tuple[ItemSet, float], ...] = ()
+    weighing: frozenset[str] = frozenset()
     weights: Mapping[int, float] = field(default_factory=dict)
 
     def limited(self, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -69,9 +69,10 @@ def answer(
     proposed = propose(asked, wide, stages.catalogue, in_service, stages.fuse, degraded, watch)
     relaxing = Relaxing(wide, stages, in_service, degraded, watch)
     candidates, relaxed = relaxing.relax_empty(requests, proposed[: len(requests)], pages)
-    requests, candidates = steered(requests, candidates, stages, degraded)
+    steered_requests, kept = steered(asked, [*candidates, *proposed[len(requests) :]], stages, degraded)
+    requests, candidates = steered_requests[: len(requests)], kept[: len(requests)]
     counted = count_over(proposed, candidates, relaxed)
-    facets = facets_of(wants_facets, counted, wider, proposed[len(requests) :], stages, degraded, watch)
+    facets = facets_of(wants_facets, counted, wider, kept[len(requests) :], stages, degraded, watch)
     arranged = arrange(requests, candidates, pages, config, stages, degraded)
     shortlists = [
         one.candidates.best(max(config.n_ranked, request.size) if one.policy is None else request.size)

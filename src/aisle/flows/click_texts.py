@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 
 from aisle.contracts import RecordStore
-from aisle.domain import INTEREST_TYPES, EventType, Slate, Snapshot
+from aisle.domain import INTEREST_TYPES, EventType, Snapshot
 from aisle.errors import NotReadyError
+from aisle.flows.slate_pages import slates_after
 from aisle.language.finetune_config import TaskConfig
 from aisle.language.labelled_texts import LabelledTexts
 
@@ -24,7 +25,6 @@ CONVERSION = TaskConfig(name="conversion", kind="binary", labels=("no", "yes"))
 SOURCE = "the shop's lists"
 _HISTORY = 3
 """Items looked at before a list that stand for the user."""
-_PAGE = 2_000
 _NEWEST_SLATES = 100_000
 
 
@@ -47,7 +47,7 @@ def click_texts(snapshot: Snapshot, records: RecordStore, texts: Sequence[str], 
     clicked, bought = _answers(records, after)
     history = _History(snapshot, texts)
     found: list[tuple[str, str | None, bool, bool]] = []
-    for slate in _slates(records, after):
+    for slate in slates_after(records, after):
         if slate.slate_id not in clicked:
             continue
         beside = slate.query or history.before(slate.user_id, slate.time_ms)
@@ -70,15 +70,6 @@ def click_texts(snapshot: Snapshot, records: RecordStore, texts: Sequence[str], 
         {"click": [yes[one] for _, _, one, _ in latest], "conversion": [yes[one] for *_, one in latest]},
         [beside for _, beside, *_ in latest],
     )
-
-
-def _slates(records: RecordStore, after: int) -> list[Slate]:
-    found: list[Slate] = []
-    while True:
-        after, page = records.read_slates(after, _PAGE)
-        if not page:
-            return found
-        found += page
 
 
 def _answers(records: RecordStore, after: int) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from aisle.contracts import ArtifactStore, Explainer, Float32Array, Manifest, Parts, Ranker, RecordStore
-from aisle.domain import Candidates, Examples, Features, Outcomes, Request, Slate
+from aisle.domain import Candidates, Examples, Features, Outcomes, Request
 from aisle.errors import CorruptError, DataError
+from aisle.flows.slate_pages import slates_after
 from aisle.flows.stages import Predict
 from aisle.flows.train import plain
 from aisle.ranking import FusedScore
@@ -45,7 +46,6 @@ NOT_CALIBRATED = (
 
 log = logging.getLogger("aisle.ranker")
 
-_PAGE = 2_000
 _WRITTEN_LATE = 10_000
 """A list waits a moment before it is written down, so a response may stand before it, behind lists of before."""
 
@@ -114,15 +114,8 @@ def train_ranker(spec: RankerSpec, records: RecordStore, parts: Parts) -> Traine
 
 def gather(records: RecordStore, now_ms: int) -> tuple[Examples, dict[str, int]]:
     """The latest lists that were shown and what came of them; and how many lists of each placement."""
-    slates: list[Slate] = []
-    seq = records.seq_before_slates(MAX_LISTS)
-    while True:
-        seq, page = records.read_slates(seq, _PAGE)
-        if not page:
-            break
-        slates += page
-    # More may have been written meanwhile.
-    slates = slates[-MAX_LISTS:]
+    # More may be written meanwhile.
+    slates = list(slates_after(records, records.seq_before_slates(MAX_LISTS)))[-MAX_LISTS:]
     responses = ResponseRows.of(records.read_slate_events(records.seq_before_slates(MAX_LISTS + _WRITTEN_LATE)))
     examples = assemble(slates, responses, responses.known_until(now_ms))
     _, first = np.unique(examples.lists, return_index=True)

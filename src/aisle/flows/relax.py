@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from aisle.domain import NO_VALUE, Candidates, Filters, Query, Relaxed, Request, allowed_mask
+from aisle.domain import NO_VALUE, Candidates, Filters, Relaxed, Request, allowed_mask
 from aisle.flows.degraded import Degraded
 from aisle.flows.paging import Page
 from aisle.flows.propose import propose
@@ -171,8 +171,9 @@ def count_over(
 
 def fewer_words(request: Request) -> Iterator[Step]:
     """The query without each of its words; of one with more than ``MOST_WORDS``, without either half."""
-    text = request.query.effective if request.query else ""
-    as_typed = request.query is not None and request.query.is_as_typed
+    if request.query is None:
+        return
+    text = request.query.effective
     starts = word_starts(text)
     if len(starts) < 2:
         return
@@ -188,7 +189,7 @@ def fewer_words(request: Request) -> Iterator[Step]:
         words = tuple(pieces[place].strip() for place in places)
         yield (
             Relaxed("words", query=kept, dropped_words=words),
-            replace(request, query=Query(kept, is_as_typed=as_typed)),
+            replace(request, query=replace(request.query, corrected=kept)),
         )
 
 

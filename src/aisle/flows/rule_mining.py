@@ -15,16 +15,17 @@ from pydantic import Field
 
 from aisle.contracts import RecordStore
 from aisle.domain import INTEREST_TYPES, Snapshot
+from aisle.flows.slate_pages import slates_after
 from aisle.merchandising.phrases import Token, tokens
 from aisle.settings import Config
 from aisle.wire.rules import QueryRule, Synonyms
 
 _SOON_MS = 30 * 60_000
-_SLATES_A_PAGE = 2_000
 _NEWEST_SLATES = 100_000
 _QUERIES_AN_ITEM = 200
 """An item is the answer to at most so many queries, those that most people chose it after."""
 _LONGEST_WORDS = 4
+_PREFIX = "clicks-"
 _INTEREST = [kind.value for kind in INTEREST_TYPES]
 
 
@@ -116,15 +117,25 @@ def _mined(one: _Asked, other: _Asked, likeness: float) -> Mined | None:
     parts = _differing(one, other)
     if parts is None:
         return None
-    first, second = sorted(parts)
     n_people = min(one.n_people, other.n_people)
-    digest = blake2b("\n".join((first, second)).encode("utf-8", "replace"), digest_size=8).hexdigest()
+    rule = synonym_rule(parts)
     evidence = (
         f"{one.n_people} people after {one.text!r} and {other.n_people} after {other.text!r} chose alike "
         f"({likeness:.2f} of 1)"
     )
-    action = Synonyms(kind="synonyms", words=(first, second))
-    return Mined(digest, QueryRule(id=f"clicks-{digest}", action=action), evidence, likeness * n_people)
+    return Mined(rule.id.removeprefix(_PREFIX), rule, evidence, likeness * n_people)
+
+
+def synonym_rule(words: tuple[str, str]) -> QueryRule:
+    """The rule that two phrases mean the same; its id is a hash of them, whatever their order."""
+    first, second = sorted(words)
+    digest = blake2b("\n".join((first, second)).encode("utf-8", "replace"), digest_size=8).hexdigest()
+    return QueryRule(id=f"{_PREFIX}{digest}", action=Synonyms(kind="synonyms", words=(first, second)))
+
+
+def differing_words(text: str, other: str) -> tuple[str, str] | None:
+    """Two queries without their common beginning and end; None where what is left is no pair of words."""
+    return _differing(*(_Asked(*tokens(one), 0) for one in (text, other)))
 
 
 def _differing(one: _Asked, other: _Asked) -> tuple[str, str] | None:
@@ -170,13 +181,8 @@ def _after_searches(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
 
 def _in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
     """What each person chose in the lists that answered queries."""
-    queries: dict[str, str] = {}
-    after = seq = records.seq_before_slates(_NEWEST_SLATES)
-    while True:
-        seq, slates = records.read_slates(seq, _SLATES_A_PAGE)
-        if not slates:
-            break
-        queries |= {slate.slate_id: slate.query for slate in slates if slate.query}
+    after = records.seq_before_slates(_NEWEST_SLATES)
+    queries = {slate.slate_id: slate.query for slate in slates_after(records, after) if slate.query}
     if not queries:
         return _NOTHING
     rows = {item_id: row for row, item_id in enumerate(snapshot.items.frame["item_id"])}

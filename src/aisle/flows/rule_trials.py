@@ -5,26 +5,15 @@ Enters: a question and two sets of rules. Leaves: a ``Trial``. Nothing is writte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from aisle.domain import Response, Slate
+from aisle.domain import Response
 from aisle.flows.asks import Ask, all_answered
+from aisle.flows.quiet import quiet
 from aisle.flows.search import search
-from aisle.flows.stages import Stages, Unmetered
+from aisle.flows.stages import Stages
 from aisle.merchandising import CompiledRules
-from aisle.settings import ExploreConfig
 from aisle.wire.rules import Move, Trial, TriedList
-
-
-class Unlogged:
-    """A ``SlateLog`` of lists that nobody is shown."""
-
-    def put(self, slates: Sequence[Slate]) -> None:
-        """Nothing."""
-
-    def read(self, slate_id: str) -> Slate | None:
-        """None."""
 
 
 def try_rules(ask: Ask, stages: Stages, published: CompiledRules, draft: CompiledRules) -> Trial:
@@ -41,11 +30,8 @@ def try_rules(ask: Ask, stages: Stages, published: CompiledRules, draft: Compile
 
 
 def _listed(ask: Ask, stages: Stages, rules: CompiledRules) -> TriedList:
-    placements = {
-        name: config.model_copy(update={"explore": ExploreConfig()}) for name, config in stages.placements.items()
-    }
-    quiet = replace(stages, slates=Unlogged(), meter=Unmetered(), placements=placements, published_rules=lambda: rules)
-    response: Response = all_answered(search([ask], quiet))[0]
+    quietly = replace(quiet(stages), published_rules=lambda: rules)
+    response: Response = all_answered(search([ask], quietly))[0]
     return TriedList(
         item_ids=response.item_ids,
         rules=response.rules,

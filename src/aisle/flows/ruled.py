@@ -6,7 +6,7 @@ looked up here, in rows; the policy sees to pins and weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -64,12 +64,25 @@ def kept_by_rules(
     return as_typed if set(ruling.rule_ids) - set(respelled.rule_ids) else query
 
 
-def ruled(query: Query | None, ruling: Ruling) -> Query | None:
-    """The query with what the rules make of its text."""
+def ruled(query: Query | None, ruling: Ruling, read: Callable[[str], Query]) -> Query | None:
+    """The query with what the rules make of its text; what is guessed is then what ``read`` guesses of that.
+
+    The price stays what was typed: rules see a query after its price was read.
+    """
     if query is None or (ruling.text is None and not ruling.synonyms):
         return query
-    corrected = query.corrected if ruling.text is None else ruling.text
-    return replace(query, corrected=corrected, synonyms=ruling.synonyms)
+    if ruling.text is None:
+        return replace(query, synonyms=ruling.synonyms)
+    told = read(ruling.text)
+    return replace(
+        told,
+        text=query.text,
+        corrected=ruling.text,
+        price=query.price,
+        synonyms=ruling.synonyms,
+        spelling=query.spelling,
+        is_as_typed=query.is_as_typed,
+    )
 
 
 def narrowed(asked: Filters, ruling: Ruling, catalogue: Catalogue) -> Filters:
@@ -117,6 +130,7 @@ def steering_of(ruling: Ruling, version: int, catalogue: Catalogue) -> Steering:
         hidden=_marked(hidden, ruling.hidden, catalogue),
         left_out=tuple(ItemSet(attributes=one.attributes) for one in hidden if one.attributes),
         factors=tuple((item_set(target, catalogue), factor) for target, factor in ruling.weights),
+        weighing=frozenset(ruling.weighing),
     )
 
 
@@ -216,11 +230,13 @@ def _members(
 
 
 def said(response: Response, request: Request) -> Response:
-    """The answer with the rules that acted and where they lead."""
+    """The answer with the rules that acted and where they lead; in another order than relevance none weighs."""
     steering = request.steering
     if not steering.rule_ids:
         return response
     placed = {slot.placed_by for slot in response.slate.slots}
-    pinning = {pin.rule_id for pin in steering.pins} - placed
-    acted = tuple(rule_id for rule_id in steering.rule_ids if rule_id not in pinning)
+    idle = {pin.rule_id for pin in steering.pins} - placed
+    if request.sort != "relevance":
+        idle |= steering.weighing
+    acted = tuple(rule_id for rule_id in steering.rule_ids if rule_id not in idle)
     return replace(response, rules=acted, redirect=steering.redirect)

@@ -37,8 +37,9 @@ def understand_query(text: str | None) -> Query:
     """
     if text is None:
         raise DataError("a search needs a query text", field="text")
-    if len(text) > MAX_QUERY_CHARACTERS:
-        raise DataError(f"the query has {len(text)} characters; at most {MAX_QUERY_CHARACTERS} are read", field="text")
-    normal = unicodedata.normalize("NFKC", text)
+    normal = unicodedata.normalize("NFKC", text) if len(text) <= MAX_QUERY_CHARACTERS else text
+    if len(normal) > MAX_QUERY_CHARACTERS:  # one sign may stand for eighteen letters
+        what = f"the query has {len(normal)} characters; at most {MAX_QUERY_CHARACTERS} are read"
+        raise DataError(what, field="text")
     cleaned = "".join(" " if unicodedata.category(character) in _UNREADABLE else character for character in normal)
     return Query(text=" ".join(cleaned.split()))

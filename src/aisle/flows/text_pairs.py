@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from aisle.contracts import RecordStore
 from aisle.domain import INTEREST_TYPES, EventType, Snapshot
+from aisle.flows.slate_pages import slates_after
 from aisle.language.contrast_pairs import TextPairs
 from aisle.storage.durable import flush, move
 
@@ -33,7 +34,6 @@ _LEAST_TOGETHER = 2
 _ENOUGH_QUERIES = 50
 """Held-out queries by which models are compared, and by them alone."""
 _SAVED = "pairs.parquet"
-_SLATES_A_PAGE = 2_000
 _NEWEST_SLATES = 100_000
 
 
@@ -227,13 +227,8 @@ def _answers_to_searches(snapshot: Snapshot, records: RecordStore) -> pl.DataFra
 
 def _answers_in_lists(snapshot: Snapshot, records: RecordStore) -> pl.DataFrame:
     """``query`` and ``item_row`` of what was clicked or bought in the lists that answered queries."""
-    queries: dict[str, str] = {}
-    after = seq = records.seq_before_slates(_NEWEST_SLATES)
-    while True:
-        seq, slates = records.read_slates(seq, _SLATES_A_PAGE)
-        if not slates:
-            break
-        queries |= {slate.slate_id: slate.query for slate in slates if slate.query}
+    after = records.seq_before_slates(_NEWEST_SLATES)
+    queries = {slate.slate_id: slate.query for slate in slates_after(records, after) if slate.query}
     rows = {item_id: row for row, item_id in enumerate(snapshot.items.frame["item_id"])}
     wanted = [kind.value for kind in INTEREST_TYPES]
     pages = [

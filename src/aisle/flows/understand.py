@@ -109,7 +109,7 @@ def _request(
         placement=placement,
         now_ms=now_ms,
         state=state,
-        query=ruled(query, ruling),
+        query=ruled(query, ruling, lambda text: _read_again(text, ask, stages, degraded)),
         anchor_rows=anchors,
         allowed=allowed,
         excluded_rows=np.union1d(excluded, anchors) if len(anchors) else excluded,
@@ -119,6 +119,16 @@ def _request(
         size=size_of(ask, config),
         sort=ask.sort,
         steering=steering,
+    )
+
+
+def _read_again(text: str, ask: Ask, stages: Stages, degraded: Degraded) -> Query:
+    """What is guessed of ``text``, which stands in place of what was typed and is spelt as it is meant."""
+    reader = stages.lineup.in_service.reader
+    if reader is None:
+        return Query(text)
+    return degraded.guard(
+        UNDERSTANDING, lambda: reader.read(text, ask.context.language, is_as_typed=True), otherwise=lambda: Query(text)
     )
 
 

@@ -6,7 +6,6 @@ pairs that neither learned from. Knows nothing of where the pairs come from.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from aisle.language.adapters import UNMERGEABLE, adapted, merged, n_trainable, u
 from aisle.language.contrast import Contrast
 from aisle.language.contrast_pairs import Int64Array, TextPairs, to_mine, with_hard_negatives
 from aisle.language.model_folder import ModelFolder, Pooling
+from aisle.language.progress import named_progress
 from aisle.language.rank_budget import RankBudget
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, find, interval
 from aisle.language.tower import TextTower, open_tower, place, save_tower, with_word_head
@@ -31,8 +31,6 @@ from aisle.language.word_learning import words_objective
 from aisle.training.loop import Evaluate, Objective, train
 from aisle.training.plan import steps_of
 from aisle.training.watching import is_watched
-
-log = logging.getLogger(__name__)
 
 _MOST_CHECKED = 10_000
 """Right texts that are searched when models are compared; more cost minutes and tell little more."""
@@ -168,7 +166,7 @@ class _Check:
         """Ranks of the right texts."""
         tower.eval()
         lefts, rights = (
-            place(tower, self.tokenizer, texts, self.max_tokens, _named(progress, f"{told}: {side}"))
+            place(tower, self.tokenizer, texts, self.max_tokens, named_progress(progress, f"{told}: {side}"))
             for side, texts in (("queries", self.held_out.lefts), ("items", self.searched))
         )
         return find(lefts, rights, self.held_out.left, self.held_out.right)
@@ -255,8 +253,8 @@ class _Material:
         if config.mined_negatives:
             tower.eval()
             mined = to_mine(pairs, config.most_mined)
-            lefts = self._placed(tower, pairs.lefts, mined[0], _named(progress, "mine negatives: left"))
-            rights = self._placed(tower, pairs.rights, mined[1], _named(progress, "mine negatives: right"))
+            lefts = self._placed(tower, pairs.lefts, mined[0], named_progress(progress, "mine negatives: left"))
+            rights = self._placed(tower, pairs.rights, mined[1], named_progress(progress, "mine negatives: right"))
             pairs = with_hard_negatives(pairs, mined, lefts, rights, config.mined_negatives)
         view = view_of(self.config.views, self.rewritten) if self.config.views.changes else None
         told = "learn what belongs together"
@@ -274,11 +272,3 @@ def _to_search(held_out: TextPairs, texts: Sequence[str]) -> list[str]:
     n_others = max(0, _MOST_CHECKED - len(held_out.rights))
     chosen = np.random.default_rng(0).permutation(len(others))[:n_others]
     return [*held_out.rights, *(others[row] for row in sorted(chosen.tolist()))]
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    def told(task: str, done: int, total: int | None = None) -> None:
-        del task
-        progress(name, done, total)
-
-    return told

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -29,13 +28,12 @@ from aisle.language.distilling import Distillation, with_pieces
 from aisle.language.model_folder import ModelFolder, open_model_folder
 from aisle.language.onnx import OnnxEncoder, fingerprint_of
 from aisle.language.onnx_cache import exported
+from aisle.language.progress import named_progress
 from aisle.language.retrieval_check import NEAR_ENOUGH, Found, agreement, find, interval
 from aisle.language.shrinking import with_fewer_heads, with_fewer_layers, with_narrower_middles
 from aisle.language.tower import TextTower, open_tower, save_tower
 from aisle.storage.durable import move
 from aisle.training.loop import train
-
-log = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "int8"]
 
@@ -139,7 +137,7 @@ class Lessons:
         kept = work / f"taught-{_digest(folder.digest, learned)}.npy"
         if kept.is_file():
             return cls(learned, np.load(kept), tokenizer, max_tokens)
-        told = _named(progress, "ask the large model")
+        told = named_progress(progress, "ask the large model")
         taught = _served(folder, "fp32", None, progress).encode(learned, progress=told)
         work.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(".part.npy")
@@ -297,7 +295,7 @@ def measured(
     progress(task, 0, 1)
     encoder = _served(folder, precision, exports, progress)
     texts_per_second, query_ms = timed(encoder, texts, check.lefts)
-    told = _named(progress, f"{task}, encode")
+    told = named_progress(progress, f"{task}, encode")
     lefts, rights = encoder.encode(check.lefts, progress=told), encoder.encode(check.rights, progress=told)
     found = find(lefts, rights, check.left, check.right)
     progress(task, 1, 1)
@@ -348,11 +346,3 @@ def _drawn(texts: Sequence[str], n: int) -> list[str]:
         return distinct
     chosen = np.random.default_rng(0).permutation(len(distinct))[:n]
     return [distinct[row] for row in sorted(chosen.tolist())]
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    def told(task: str, done: int, total: int | None = None) -> None:
-        del task
-        progress(name, done, total)
-
-    return told

@@ -67,6 +67,7 @@ class Ruling:
     redirect: str | None = None
     placings: tuple[Placing, ...] = ()
     weights: tuple[tuple[Target, float], ...] = ()
+    weighing: tuple[str, ...] = ()
     hidden: tuple[Target, ...] = ()
     limits: tuple[Narrow, ...] = ()
 
@@ -191,6 +192,7 @@ class CompiledRules:
         redirect: str | None = None
         placings: list[Placing] = []
         weights: list[tuple[Target, float]] = []
+        weighing: list[str] = []
         hidden: list[Target] = []
         limits: list[Narrow] = []
         for number in _ranked(matched)[:MOST_ACTING]:
@@ -202,8 +204,10 @@ class CompiledRules:
                     placings += [Placing(item.item_id, item.position, rule.id) for item in rule.action.items]
                 case Boost():
                     weights.append((rule.action.target, rule.action.factor))
+                    weighing.append(rule.id)
                 case Bury():
                     weights.append((rule.action.target, 1.0 / rule.action.factor))
+                    weighing.append(rule.id)
                 case Hide():
                     hidden.append(rule.action.target)
                 case Narrow():
@@ -218,6 +222,7 @@ class CompiledRules:
             redirect,
             tuple(placings),
             tuple(weights),
+            tuple(weighing),
             tuple(hidden),
             tuple(limits),
         )

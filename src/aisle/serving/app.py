@@ -49,15 +49,17 @@ def create_app(serving: Serving) -> FastAPI:
     app.openapi = partial(openapi_of, app)
     answer_with_problems(app)
     buckets = Buckets(serving.config.requests_per_second)
+    names = map(str.lower, (serving.config.host, *serving.config.allowed_hosts))
+    hosts = frozenset(names) if serving.keys is None else None
     rooms = asking, classifying, filling, records, ruling, operating, reference, health
     for router in (room.router for room in rooms):
         # Straight into one flat list: a router inside a router would be searched again on every request.
-        app.router.routes.extend(guarded(router.routes, serving.keys, buckets))
-    app.router.routes.extend(guarded(status_router().routes, serving.keys, buckets))
+        app.router.routes.extend(guarded(router.routes, serving.keys, buckets, hosts=hosts))
+    app.router.routes.extend(guarded(status_router().routes, serving.keys, buckets, hosts=hosts))
     if serving.config.storefront:
         # Last: it takes what nobody else does.
         keys = serving.keys if serving.config.storefront_needs_key else None
-        app.router.routes.extend(guarded(storefront_router().routes, keys, buckets, are_pages=True))
+        app.router.routes.extend(guarded(storefront_router().routes, keys, buckets, hosts=hosts, are_pages=True))
     app.add_middleware(RequestSize, most_bytes=serving.config.max_body_bytes)
     app.add_middleware(RequestLog, metrics=serving.metrics, on_fault=fault_response)
     return app

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable
+import ipaddress
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -40,10 +41,13 @@ class Guard:
         keys: Keys | None,
         buckets: Buckets,
         *,
+        hosts: Collection[str] | None = None,
         is_page: bool = False,
         is_asset: bool = False,
     ) -> None:
+        """``hosts``: names by which a server without keys may be asked (``is_known_host``); None: any."""
         self._app = app
+        self._hosts = hosts
         self._is_page = is_page
         self._is_asset = is_asset
         self._role: Role | None = role
@@ -54,10 +58,17 @@ class Guard:
         """Check who asks, then how often.
 
         Raises:
-            Problem: no key or an unknown one (401), a key of too small a role or a page of another site that changes
-                something here (403), too often (429).
+            Problem: no key or an unknown one (401), a key of too small a role, a name that is not this server's or a
+                page of another site that changes something here (403), too often (429).
         """
         if self._role is not None:
+            host = Headers(scope=scope).get("host", "")
+            if self._hosts is not None and not is_known_host(host, self._hosts):
+                what = (
+                    f"a server without keys is not asked as {host[:100]!r}, for a page of another site could do so; "
+                    "name it in allowed_hosts of [serving], or make keys"
+                )
+                raise Problem(FORBIDDEN, what)
             is_change = scope["method"] not in _LOOKING and not self._is_page
             if is_change and _is_sent_by_another_site(Headers(scope=scope)):
                 what = (
@@ -83,6 +94,22 @@ class Guard:
         return holder.key_id
 
 
+def is_known_host(host: str, allowed: Collection[str]) -> bool:
+    """Whether ``host``, the header, is an address, ``localhost`` or an ``allowed`` name (small letters).
+
+    A page of another site can let its own name lead to this machine, and then reads what it likes (DNS rebinding): its
+    name is all that tells. No browser leaves the header out.
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        if not host or name == "localhost" or name.endswith(".localhost") or name in allowed:
+            return True
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_sent_by_another_site(headers: Headers) -> bool:
     """Whether a browser sends this for somebody else's page.
 
@@ -99,7 +126,12 @@ def _is_sent_by_another_site(headers: Headers) -> bool:
 
 
 def guarded(
-    routes: Iterable[BaseRoute], keys: Keys | None, buckets: Buckets, *, are_pages: bool = False
+    routes: Iterable[BaseRoute],
+    keys: Keys | None,
+    buckets: Buckets,
+    *,
+    hosts: Collection[str] | None = None,
+    are_pages: bool = False,
 ) -> list[BaseRoute]:
     """Copies of ``routes`` behind guards; other than plain routes (such as folders of static files) stay open.
 
@@ -112,7 +144,8 @@ def guarded(
             # Without FastAPI's own reading of parameters, a fifth of a small request's cost, which finds nothing here.
             app = request_response(route.endpoint) if takes_request_only(route) else route.app
             is_asset = route.path.startswith(ASSETS)
-            route.app = Guard(app, role_of(route), keys, buckets, is_page=are_pages, is_asset=is_asset)
+            role = role_of(route)
+            route.app = Guard(app, role, keys, buckets, hosts=hosts, is_page=are_pages, is_asset=is_asset)
         behind.append(route)
     return behind
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
@@ -39,8 +38,6 @@ KEPT_SECONDS = 75
 """How long an idle connection is kept for its next request."""
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter from another that wants it; Python's own 5 ms are half an answer."""
-
-log = logging.getLogger("aisle.serving")
 
 
 def work(root: Path, config: ServingConfig, listening: socket.socket, ready_to: int) -> None:

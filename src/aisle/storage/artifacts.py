@@ -151,6 +151,21 @@ class FolderArtifacts:
                 # Another process promoted meanwhile and deleted the old version under our eyes: look again.
         return None
 
+    def open(self, name: str, version: str) -> tuple[Path, Manifest]:
+        """Folder and manifest of any version that is kept, checked; what is current stays so.
+
+        Raises:
+            NotReadyError: there is no such version; versions beyond those kept are deleted.
+            CorruptError: a file is damaged.
+        """
+        known = self._version_names(name)
+        if version not in known:
+            raise NotReadyError(
+                f"no version {version!r} of model {name!r} is kept; known: {', '.join(known) or 'none'}",
+                command="aisle train",
+            )
+        return self._folder / name / version, self._check(name, version)
+
     def promoted(self, name: str) -> str | None:
         """The current version's name, None when nothing was promoted; reads one line and checks nothing."""
         return next(iter(self._promoted(name)), None)

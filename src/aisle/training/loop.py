@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -45,8 +44,6 @@ from aisle.training.watching import tell
 Int64Array = NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
-
-log = logging.getLogger(__name__)
 
 _OFTEN_SECONDS = 0.2
 """Progress is told at most so often."""

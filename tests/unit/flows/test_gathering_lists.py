@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aisle.domain import Event, EventTable, EventType, Features, Slate, Slot
-from aisle.flows import rank_training
+from aisle.flows import rank_training, slate_pages
 from aisle.flows.rank_training import gather
 from aisle.storage import SqlRecords
 
@@ -27,7 +27,7 @@ def write(records: SqlRecords, number: int) -> int:
 def test_only_the_newest_lists_and_their_events_are_read(records: SqlRecords, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_training, "MAX_LISTS", 3)
     monkeypatch.setattr(rank_training, "_WRITTEN_LATE", 2)
-    monkeypatch.setattr(rank_training, "_PAGE", 2)
+    monkeypatch.setattr(slate_pages, "_SLATES_A_PAGE", 2)
     clicks = [write(records, number) for number in range(10)]
     n_unpacked, first_seqs = 0, []
     read_slates, read_events = records.read_slates, records.read_slate_events

@@ -12,9 +12,13 @@ _PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """A picture opened by itself runs nothing and loads nothing; drawings may colour themselves."""
 
 
-def guard(response: Response, *, is_picture: bool = False) -> Response:
-    """``response`` with the headers set; no script or style stands inside a page, nothing may frame it."""
-    response.headers["content-security-policy"] = _PICTURE_POLICY if is_picture else _POLICY
+def guard(response: Response, *, is_picture: bool = False, style: str | None = None) -> Response:
+    """``response`` with the headers set; no script or style stands inside a page, nothing may frame it.
+
+    ``style``: the hash (``sha256-...``) of the one style that may.
+    """
+    policy = _POLICY if style is None else _POLICY.replace("style-src 'self'", f"style-src 'self' '{style}'")
+    response.headers["content-security-policy"] = _PICTURE_POLICY if is_picture else policy
     response.headers["x-content-type-options"] = "nosniff"
     # A form of ours must tell where it comes from, or the check of POST requests would refuse it.
     response.headers["referrer-policy"] = "same-origin"

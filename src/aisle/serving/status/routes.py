@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from aisle.errors import AisleError
+from aisle.evaluation.search_report_page import search_page, stylesheet_hash
+from aisle.flows.search_report import SearchReportPlan
 from aisle.ranking.gate import PASSED
 from aisle.serving.context import serving_of
 from aisle.serving.html import LANGUAGES, Assets, PageRoute, Pages, Words, guard, read_words
@@ -25,6 +27,7 @@ log = logging.getLogger("aisle.status")
 
 PACKAGE = "aisle.serving.status"
 REFRESH_SECONDS = 10
+MOST_DAYS = 366
 COUNTED = ("items", "users", "events", "documents", "slates", "waiting_events", "suspect_events", "seq")
 
 
@@ -72,10 +75,30 @@ def status_router() -> APIRouter:
     router.routes.extend(
         [
             PageRoute("/status", status, methods=["GET"], role="admin"),
+            PageRoute("/status/search", searches, methods=["GET"], role="admin"),
             PageRoute("/status/static/{fingerprint}/{name}", assets.send, methods=["GET"]),
         ]
     )
     return router
+
+
+async def searches(request: Request) -> Response:
+    """The search report of the last ``days`` (1 to 366, 30 if nothing is said), made anew each time."""
+    serving = serving_of(request)
+    asked = request.query_params.get("language")
+    language = "zh" if (asked if asked in LANGUAGES else language_of(request, LANGUAGES)) == "zh" else "en"
+    given = request.query_params.get("days", "30")
+    if not given.isdecimal() or len(given) > 3 or not 1 <= int(given) <= MOST_DAYS:
+        return guard(PlainTextResponse(f"days is {given[:20]!r}; allowed are 1 to {MOST_DAYS}", 422))
+    plan = SearchReportPlan(days=int(given))
+    try:
+        report = await serving.answering.run_aside(serving.shop.search_report, plan)
+    except AisleError as error:
+        log.warning("the search report cannot be made: %s", error)
+        return guard(PlainTextResponse(str(error), 503))
+    other = f"/status/search?language={'en' if language == 'zh' else 'zh'}&days={plan.days}"
+    page = search_page(report, language, other_language=other)
+    return guard(HTMLResponse(page, headers={"cache-control": "no-store"}), style=stylesheet_hash())
 
 
 def moment(milliseconds: int) -> str:

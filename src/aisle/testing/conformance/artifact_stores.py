@@ -78,6 +78,14 @@ def _promotes_and_rolls_back(name: str, store: ArtifactStore) -> None:
         promise.require(_read(store, "model") == "one", "a refused rollback changed what is current")
         _write(store, "model", "two")
         promise.require(_read(store, "model") == "one", "writing changed what is current")
+    with Promise(
+        name, "open gives any version and leaves what is current; NotReadyError for an unknown one"
+    ) as promise:
+        versions = [manifest.version for manifest in store.versions("model")]
+        opened = [(store.open("model", version)[0] / "weights.txt").read_text(encoding="utf-8") for version in versions]
+        promise.require(opened == ["one", "two"], f"its files hold {opened}")
+        promise.require(_read(store, "model") == "one", "opening changed what is current")
+        promise.require(_raises(NotReadyError, lambda: store.open("model", "no-such")), "an unknown one was opened")
         store.promote("model")
         promise.require(_read(store, "model") == "two", "the newest version is not current")
         store.rollback("model")
