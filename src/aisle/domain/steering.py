@@ -33,7 +33,7 @@ class Steering:
     """``rule_ids`` are the rules that act, of the published ``version``.
 
     ``hidden`` (n_items,) bool marks items that may not be shown, None none, and ``left_out`` others that are taken out
-    of what was found. ``factors`` belong to sets of items, by the rules ``weighing``; ``weights`` are the factors of what
+    of what was found. ``factors`` belong to sets of items, by rules ``weighing``; ``weights`` are the factors of what
     was found by item row, 1 where absent. A pinned item stands in its slot where it may be shown at all.
     """
 
