@@ -103,6 +103,7 @@ class SearchFields(AskFields, total=False):
     """What a search may say besides."""
 
     with_highlights: bool
+    as_typed: bool
 
 
 class Client:

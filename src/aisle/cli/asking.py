@@ -21,6 +21,7 @@ from aisle.cli.screen import (
 from aisle.domain import Context, Filters
 from aisle.domain.money import to_minor
 from aisle.errors import ConfigError
+from aisle.flows.asks import Ask
 from aisle.shop import Shop
 
 ItemsArgument = Annotated[list[str], typer.Argument(metavar="ITEM...", help="Item ids.", show_default=False)]
@@ -67,6 +68,7 @@ def search(
     brand: BrandOption = None,
     min_price: MinPriceOption = None,
     max_price: MaxPriceOption = None,
+    as_typed: Annotated[bool, typer.Option("--as-typed", help="Take no word for another spelling.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Search the catalogue.
@@ -75,7 +77,8 @@ def search(
     """
     with opened(shop) as open_shop:
         filters = filters_of(open_shop, category, brand, min_price, max_price)
-        response = open_shop.search(query, user_id=user, size=size, filters=filters)
+        ask = Ask(user_id=user, text=query, size=size, filters=filters, is_as_typed=as_typed)
+        [response] = open_shop.ask_search([ask])
         show_response(open_shop, response, f"search: {query}", json)
 
 

@@ -133,6 +133,8 @@ def show_response(shop: Shop, response: Response, title: str, as_json: bool) -> 
         out.print(escape(read), highlight=False)
     if response.redirect is not None:
         out.print(f"redirected to {escape(response.redirect)}", highlight=False)
+    if response.query is not None and response.query.spelling is not None:
+        out.print(_respelled(response.query), highlight=False)
     if response.rules:
         out.print(f"rules that acted: {escape(', '.join(response.rules))}", highlight=False)
     if response.relaxed:
@@ -151,6 +153,14 @@ def read_as(query: Query, currency: str) -> str:
     return ", ".join(
         [f"searched for {query.effective!r}" if query.effective else "everything", *filter(None, [" ".join(ends)])]
     )
+
+
+def _respelled(query: Query) -> str:
+    spelling = query.spelling
+    assert spelling is not None
+    if spelling.is_searched:
+        return f"taken for {escape(repr(spelling.text))}; --as-typed searches for {escape(repr(query.text))}"
+    return f"did you mean {escape(repr(spelling.text))}?"
 
 
 def _stands_in(relaxed: Relaxed) -> str:
@@ -185,6 +195,9 @@ def plain_response(response: Response, items: dict[str, Item]) -> dict[str, Any]
         "relaxed": None if response.relaxed is None else asdict(response.relaxed),
         "rules": list(response.rules),
         "searched": None if response.query is None else response.query.effective,
+        "spelling": None
+        if response.query is None or response.query.spelling is None
+        else asdict(response.query.spelling),
         "redirect": response.redirect,
     }
 

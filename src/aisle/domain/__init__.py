@@ -21,6 +21,7 @@ from aisle.domain.requests import (
     PriceRange,
     Query,
     Request,
+    Respelling,
     Sort,
     UserState,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Refusal",
     "Relaxed",
     "Request",
+    "Respelling",
     "Response",
     "Slate",
     "Slot",

@@ -62,6 +62,21 @@ class Synonym:
 
 
 @dataclass(frozen=True, slots=True)
+class Respelling:
+    """Another spelling of a query: ``text`` is the whole query so written, ``probability`` how sure that is.
+
+    ``is_searched``: sure enough to be searched for; else it is only offered. ``typed`` and ``searched`` are the words
+    looked for without and with it, which lack a price range that limits.
+    """
+
+    text: str
+    searched: str
+    typed: str
+    probability: float
+    is_searched: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What was typed and what was understood.
 
@@ -78,6 +93,9 @@ class Query:
     attributes: tuple[Guess, ...] = ()
     price: PriceRange | None = None
     synonyms: tuple[Synonym, ...] = ()
+    spelling: Respelling | None = None
+    is_as_typed: bool = False
+    """Whether no word may be taken for another."""
 
     @property
     def effective(self) -> str:

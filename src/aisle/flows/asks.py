@@ -14,7 +14,7 @@ class Ask:
     """One question to the shop. ``size`` None means the placement's; ``item_ids`` are what the list is about;
     ``with_facets`` asks for counts over what was found, to narrow it by, ``with_highlights`` for the places in titles
     and descriptions that answer the query. ``cursor`` is that of the page before; all but ``size`` and what is asked
-    for besides must be as it was there.
+    for besides must be as it was there. ``is_as_typed`` takes no word of the query for another.
     """
 
     user_id: str | None = None
@@ -27,6 +27,7 @@ class Ask:
     cursor: str | None = None
     with_facets: bool = False
     with_highlights: bool = False
+    is_as_typed: bool = False
 
 
 def pages(asks: Sequence[Ask], size: int = 1_024) -> Iterator[Sequence[Ask]]:

@@ -80,5 +80,5 @@ def _refused(why: str) -> DataError:
 
 
 def _digest(placement: str, ask: Ask) -> bytes:
-    question = repr((placement, ask.user_id, ask.text, ask.item_ids, ask.filters, ask.sort))
+    question = repr((placement, ask.user_id, ask.text, ask.item_ids, ask.filters, ask.sort, ask.is_as_typed))
     return hashlib.blake2b(question.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -50,6 +50,20 @@ def rule_on(
     return rules.rule_on(query.effective if query else None, situation), rules.version
 
 
+def kept_by_rules(
+    placement: str, config: PlacementConfig, ask: Ask, query: Query | None, now_ms: int, stages: Stages
+) -> Query | None:
+    """The query as it was typed, where a rule speaks of it so: what the shop has rules for is no mistake."""
+    if query is None or query.spelling is None or not query.spelling.is_searched:
+        return query
+    spelling = query.spelling
+    typed = None if spelling.typed == query.text else spelling.typed
+    as_typed = replace(query, corrected=typed, spelling=replace(spelling, is_searched=False))
+    ruling, _ = rule_on(placement, config, ask, as_typed, now_ms, stages.published_rules())
+    respelled, _ = rule_on(placement, config, ask, query, now_ms, stages.published_rules())
+    return as_typed if set(ruling.rule_ids) - set(respelled.rule_ids) else query
+
+
 def ruled(query: Query | None, ruling: Ruling, read: Callable[[str], Query]) -> Query | None:
     """The query with what the rules make of its text; what is guessed is then what ``read`` guesses of that.
 
@@ -60,7 +74,15 @@ def ruled(query: Query | None, ruling: Ruling, read: Callable[[str], Query]) -> 
     if ruling.text is None:
         return replace(query, synonyms=ruling.synonyms)
     told = read(ruling.text)
-    return replace(told, text=query.text, corrected=ruling.text, price=query.price, synonyms=ruling.synonyms)
+    return replace(
+        told,
+        text=query.text,
+        corrected=ruling.text,
+        price=query.price,
+        synonyms=ruling.synonyms,
+        spelling=query.spelling,
+        is_as_typed=query.is_as_typed,
+    )
 
 
 def narrowed(asked: Filters, ruling: Ruling, catalogue: Catalogue) -> Filters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aisle.domain import Query, Response
 from aisle.errors import AisleError, DataError
@@ -22,7 +23,7 @@ def search(asks: Sequence[Ask], stages: Stages) -> list[Response | AisleError]:
     queries: list[Query | AisleError | None] = []
     for ask in asks:
         try:
-            queries.append(understand_query(ask.text))
+            queries.append(replace(understand_query(ask.text), is_as_typed=ask.is_as_typed))
         except DataError as error:
             queries.append(error)
     return answer(PLACEMENT, asks, queries, stages)

@@ -58,8 +58,11 @@ class Fuse(Protocol):
 class QueryReader(LivePart, Protocol):
     """Guesses what a query asks for."""
 
-    def read(self, text: str, language: str | None = None) -> Query:
-        """The query with guesses; ``text`` in NFKC, ``language`` the asker's where it is known."""
+    def read(self, text: str, language: str | None = None, is_as_typed: bool = False) -> Query:
+        """The query with guesses; ``text`` in NFKC, ``language`` the asker's where it is known.
+
+        ``is_as_typed`` looks for no other spelling.
+        """
         ...
 
 

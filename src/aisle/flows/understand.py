@@ -19,7 +19,7 @@ from aisle.domain.steering import UNSTEERED
 from aisle.errors import AisleError, DataError
 from aisle.flows.asks import Ask
 from aisle.flows.degraded import Degraded
-from aisle.flows.ruled import QUERY_RULES, by_rules, ruled
+from aisle.flows.ruled import QUERY_RULES, by_rules, kept_by_rules, ruled
 from aisle.flows.stages import UNDERSTANDING, Stages, known_statistics
 from aisle.merchandising.compiled import NO_RULING
 from aisle.settings import PlacementConfig
@@ -67,7 +67,7 @@ def read(
 
     def guess() -> list[Query | AisleError | None]:
         return [
-            reader.read(query.text, ask.context.language) if isinstance(query, Query) else query
+            reader.read(query.text, ask.context.language, query.is_as_typed) if isinstance(query, Query) else query
             for ask, query in zip(asks, queries, strict=True)
         ]
 
@@ -85,6 +85,9 @@ def _request(
     degraded: Degraded,
 ) -> Request:
     check_names(ask.filters, stages.catalogue)
+    query = degraded.guard(
+        QUERY_RULES, lambda: kept_by_rules(placement, config, ask, query, now_ms, stages), otherwise=lambda: query
+    )
     if ask.filters.min_rating is not None or ask.sort in COUNTED:
         known_statistics(stages.lineup)
     limited = replace(ask, filters=priced(ask.filters, query))
@@ -120,11 +123,13 @@ def _request(
 
 
 def _read_again(text: str, ask: Ask, stages: Stages, degraded: Degraded) -> Query:
-    """What is guessed of ``text``, which stands in place of what was typed."""
+    """What is guessed of ``text``, which stands in place of what was typed and is spelt as it is meant."""
     reader = stages.lineup.in_service.reader
     if reader is None:
         return Query(text)
-    return degraded.guard(UNDERSTANDING, lambda: reader.read(text, ask.context.language), otherwise=lambda: Query(text))
+    return degraded.guard(
+        UNDERSTANDING, lambda: reader.read(text, ask.context.language, is_as_typed=True), otherwise=lambda: Query(text)
+    )
 
 
 def priced(asked: Filters, query: Query | None) -> Filters:

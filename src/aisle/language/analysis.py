@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import tantivy
 
-from aisle.language.chinese import CHINESE, chinese_starts, is_chinese, segmenter
+from aisle.language.chinese import CHINESE, chinese_starts, is_chinese, segmenter, simplified
 
 _NUMBER = r"\d+[\-\s]\d+/\d+|\d+/\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+"
 _WORD = re.compile(rf"{_NUMBER}|[{CHINESE}]+|[^\W\d_{CHINESE}]+|[\"']")
@@ -50,7 +50,7 @@ _POSSESSIVE = re.compile(r"(?<=[^\W\d_])['’]s?(?![^\W\d_])")
 
 
 def words(text: str) -> list[str]:
-    """Words and numbers of ``text`` in order: NFKC, lower case, accents dropped, Chinese segmented by jieba.
+    """Words and numbers of ``text`` in order: NFKC, lower case, accents dropped, Chinese simplified and cut by jieba.
 
     Units after a number take one name (``5/8"``, ``5/8in`` and ``5/8 inches`` are ``5/8 in``); the ``x`` of a size
     such as ``4x8`` or ``4 ft. x 8 ft.`` is dropped; thousands separators too.
@@ -92,6 +92,11 @@ def stems(of_words: Sequence[str]) -> list[str]:
     return [_stem(word) for word in of_words]
 
 
+def is_unit(word: str) -> bool:
+    """Whether ``word`` names a unit, however it is written."""
+    return word in _UNIT_OF
+
+
 def _number(piece: str) -> str:
     piece = re.sub(r"\s", "-", piece).replace(",", "")
     if "." in piece:
@@ -125,4 +130,4 @@ def _stemmer() -> tantivy.TextAnalyzer:
 
 def _segmented(run: str) -> list[str]:
     """Words of a run of Chinese, long words with the shorter ones inside them; unknown ones by character."""
-    return list(segmenter().cut_for_search(run, HMM=False))
+    return list(segmenter().cut_for_search(simplified(run), HMM=False))

@@ -31,11 +31,11 @@ from aisle.domain import (
 from aisle.errors import CorruptError
 from aisle.language.analysis import stems, words
 from aisle.language.chinese import is_chinese
+from aisle.language.spelling import Spelling
 from aisle.retrieval.inverted import InvertedIndex
 from aisle.retrieval.lexical_score import Weighting, lexical_scores
 from aisle.retrieval.meant_words import stems_with_meaning, with_meant
 from aisle.retrieval.query_words import QueryWords, read_query
-from aisle.retrieval.spelling import Spelling
 from aisle.retrieval.token_table import TokenTable
 from aisle.storage.checksums import check_files, write_checksums
 
@@ -202,7 +202,8 @@ class Lexical:
             return None
         text, synonyms = request.query.effective, request.query.synonyms
         as_typed = stems_with_meaning(synonyms)
-        query = read_query(text, self._table, self._spelling, self._config.n_corrections, as_typed)
+        n_corrections = 0 if request.query.is_as_typed else self._config.n_corrections
+        query = read_query(text, self._table, self._spelling, n_corrections, as_typed)
         return with_meant(query, synonyms, self._table) if synonyms else query
 
     def _put(self, rows: Rows, items: ItemTable) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from aisle.domain import Request
 from aisle.language.analysis import stems, words
-from aisle.language.chinese import CHINESE, is_chinese
+from aisle.language.chinese import CHINESE, is_chinese, simplified
 
 Ranges = list[tuple[int, int]]
 
@@ -103,4 +103,4 @@ def _folded(text: str) -> tuple[str, range | list[int]]:
             if not unicodedata.combining(plain):
                 characters.append(plain)
                 origin.append(place)
-    return "".join(characters).replace("\u2044", "/"), origin
+    return simplified("".join(characters)).replace("\u2044", "/"), origin

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from aisle.language.analysis import stems, words
+from aisle.language.spelling import Spelling
 from aisle.retrieval.inverted import Alternative
-from aisle.retrieval.spelling import Spelling
 from aisle.retrieval.token_table import TokenTable
 
 MAX_WORDS = 40

@@ -101,6 +101,7 @@ def understood_of(query: Query) -> dict[str, Any]:
         "brands": query.brands,
         "attributes": query.attributes,
         "price": query.price,
+        "spelling": query.spelling,
     }
 
 

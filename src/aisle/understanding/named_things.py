@@ -41,6 +41,12 @@ class ItemWords:
 
     things: Mapping[Thing, Words]
     titles: Sequence[Sequence[str]] = ()
+    written: Sequence[Sequence[str]] = ()
+    """The same words, not stemmed."""
+    texts: Sequence[str] = ()
+    """The titles themselves."""
+    described: str = ""
+    """Its descriptions."""
 
     @property
     def title(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Reads queries with what the shop sells in mind. Implements ``flows.stages.QueryReader``.
 
-Enters: items once, then the change feed; queries. Leaves: ``Query`` with guesses. Retrieves nothing; spelling is the
-lexical source's, which knows every word.
+Enters: items once, then the change feed; queries. Leaves: ``Query`` with guesses, and another spelling where the
+shop writes it otherwise. Retrieves nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from unicodedata import normalize
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +30,7 @@ from aisle.domain import (
     Intent,
     ItemTable,
     Query,
+    Respelling,
     Snapshot,
     category_path,
 )
@@ -41,8 +43,11 @@ from aisle.understanding.intents import intents
 from aisle.understanding.named_things import BRAND, CATEGORY, ItemWords, Named, NamedThings, Thing, Words, heads_of
 from aisle.understanding.price_range import find_price
 from aisle.understanding.service_words import MOST_TEXTS, ServiceWords
+from aisle.understanding.spelling import QuerySpelling, applied
+from aisle.understanding.spelling_words import ShopWords
 
 _FILE = "understanding.json"
+_SPELLING = "spelling.json"
 _ROWS_AT_ONCE = 10_000
 _EXAMPLES = 500
 """Pieces of titles by which probabilities of categories are tempered."""
@@ -58,6 +63,12 @@ class UnderstandingConfig(settings.Config):
     """Guesses less probable than this are not told; raising it tells fewer and surer ones."""
     price_limits_from: float = Field(default=0.75, ge=0, le=1)
     """A price range at least so probable limits the list; below, it is only told. 1 never limits."""
+    is_spelling_read: bool = True
+    """Whether queries are looked at for misspelling; false searches for every word as it is typed."""
+    spelling_offered_from: float = Field(default=0.5, ge=0, le=1)
+    """Another spelling at least so probable is offered as "did you mean"; raising it offers fewer."""
+    spelling_searched_from: float = Field(default=0.9, ge=0, le=1)
+    """One at least so probable is searched for in place of what was typed. 1 only offers."""
 
 
 class ItemWordsReader:
@@ -77,6 +88,7 @@ class ItemWordsReader:
         things: NamedThings,
         categories: CategoryWords,
         service: ServiceWords,
+        shop_words: ShopWords | None = None,
     ) -> None:
         """See ``fit`` and ``load``."""
         self.name = name
@@ -86,13 +98,15 @@ class ItemWordsReader:
         self._things = things
         self._categories = categories
         self._service = service
+        self._shop_words = shop_words or ShopWords()
+        self._spelling = QuerySpelling(self._shop_words)
         self._n_known = 0
         self._extending = threading.Lock()
 
     @classmethod
     def fit(cls, name: str, snapshot: Snapshot, config: UnderstandingConfig, parts: Parts) -> Self:
         """Read every item of ``snapshot``."""
-        things, categories = NamedThings(), CategoryWords()
+        things, categories, shop_words = NamedThings(), CategoryWords(), ShopWords()
         heads: dict[Words, Counter[str]] = {}
         n_of_brand: Counter[str] = Counter()
         n, rng = snapshot.n_items, np.random.default_rng(0)
@@ -108,6 +122,7 @@ class ItemWordsReader:
             items = _things_of(page)
             things.count(items)
             for place, item in enumerate(items):
+                _count_words(shop_words, item)
                 category = _category(item, parts.catalogue)
                 if category == NO_VALUE:
                     continue
@@ -119,7 +134,8 @@ class ItemWordsReader:
                     categories.count(title, category)
             parts.progress("understand items", min(start + _ROWS_AT_ONCE, n), n)
         categories.temper(examples)
-        reader = cls(name, config, parts, things, categories, ServiceWords(_pieces(snapshot.items, rng)))
+        shop_words.refresh()
+        reader = cls(name, config, parts, things, categories, ServiceWords(_pieces(snapshot.items, rng)), shop_words)
         reader._n_known = n
         return reader
 
@@ -144,9 +160,10 @@ class ItemWordsReader:
             for place, n_items, n_words in kept["sizes"]:
                 categories.n_in[codes[place]] = n_items
                 categories.n_words_in[codes[place]] = n_words
-            reader = cls(name, config, parts, things, categories, ServiceWords(kept["texts"]))
+            shop_words = ShopWords.of(json.loads((folder / _SPELLING).read_text("utf-8")))
+            reader = cls(name, config, parts, things, categories, ServiceWords(kept["texts"]), shop_words)
             reader._n_known = kept["n_known"]
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise CorruptError(
                 f"{folder / _FILE} cannot be read ({error}); run `aisle train`", path=str(folder)
             ) from error
@@ -176,8 +193,10 @@ class ItemWordsReader:
                 "texts": self._service.texts,
                 "n_known": self._n_known,
             }
-        (folder / _FILE).write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
-        write_checksums(folder, [_FILE])
+            spelling = self._shop_words.kept()
+        for file, content in ((_FILE, kept), (_SPELLING, spelling)):
+            (folder / file).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        write_checksums(folder, [_FILE, _SPELLING])
 
     def extend(self, items: ItemTable, events: EventTable) -> None:
         """Count new items; what is known of changed ones stays until the next training."""
@@ -193,18 +212,27 @@ class ItemWordsReader:
                 self._things.learn_names(item.things)
             self._things.count(found)
             for item in found:
+                _count_words(self._shop_words, item)
+            self._shop_words.refresh()
+            for item in found:
                 category = _category(item, self._catalogue)
                 if category != NO_VALUE:
                     self._categories.count(item.title, category)
             self._n_known = max(self._n_known, int(rows.max()) + 1)
 
-    def read(self, text: str, language: str | None = None) -> Query:
-        """What ``text`` asks for, in NFKC; ``language`` is the asker's, where it is known."""
+    def read(self, text: str, language: str | None = None, is_as_typed: bool = False) -> Query:
+        """What ``text`` asks for, in NFKC; ``language`` is the asker's, where it is known.
+
+        ``is_as_typed`` looks for no other spelling.
+        """
         price, rest = find_price(text, self._currency)
         limits = price is not None and price.probability >= self._config.price_limits_from
         if price is not None:
             price = replace(price, is_limit=limits)
-        typed = words(rest if limits else text)[:MAX_WORDS]
+        base = rest if limits else text
+        respelling = None if is_as_typed else self._respelled(text, base)
+        searched = respelling.searched if respelling is not None and respelling.is_searched else base
+        typed = words(searched)[:MAX_WORDS]
         read = stems(typed)
         named = self._things.find(read)
         brands = _guesses(named, BRAND)
@@ -215,13 +243,40 @@ class ItemWordsReader:
         covered = {Intent.BRAND: _covered(named, BRAND), Intent.CATEGORY: _covered(named, CATEGORY)}
         return Query(
             text=text,
-            corrected=rest if limits and rest != text else None,
+            corrected=searched if searched != text else None,
             language=_language(text, language),
             intents=intents(text, self._service.probability(text), covered, len(read), has_price=price is not None),
             categories=self._told(categories),
             brands=self._told(brands),
             attributes=self._told(attributes),
             price=price,
+            spelling=respelling,
+            is_as_typed=is_as_typed,
+        )
+
+    def has_only_known_words(self, text: str) -> bool:
+        """Whether items use every word of ``text``, so that no other spelling is looked for."""
+        return self._spelling.is_known(text)
+
+    def _respelled(self, text: str, base: str) -> Respelling | None:
+        """``base``, the part of ``text`` that is searched for, as the shop writes it; None where it is likely right."""
+        if not self._config.is_spelling_read:
+            return None
+        offered, surest = self._config.spelling_offered_from, self._config.spelling_searched_from
+        changes = [change for change in self._spelling.changes(base) if change.probability >= offered]
+        sure = [change for change in changes if change.probability >= surest and surest < 1.0]
+        made = sure or changes
+        if not made:
+            return None
+        whole = text
+        for change in made:
+            whole = whole.replace(base[change.begin : change.end], change.meant, 1)
+        return Respelling(
+            text=whole,
+            searched=applied(base, made),
+            typed=base,
+            probability=min(change.probability for change in made),
+            is_searched=bool(sure),
         )
 
     def _likely_categories(self, read: Sequence[str], named: Sequence[Named]) -> list[Guess]:
@@ -289,7 +344,20 @@ def _each(items: ItemTable) -> Iterator[ItemWords]:
             things[CATEGORY, category_path(category[:depth])] = _name(category[depth - 1])
         for pair in attributes:
             things[pair["name"], pair["value"]] = _name(pair["value"])
-        yield ItemWords(things, [stems(words(text["title"])) for text in texts])
+        written = [words(text["title"]) for text in texts]
+        described = " \n ".join(text["description"] for text in texts if text["description"])
+        titles = [normalize("NFKC", text["title"]).casefold() for text in texts]
+        yield ItemWords(things, [stems(title) for title in written], written, titles, described)
+
+
+def _count_words(shop_words: ShopWords, item: ItemWords) -> None:
+    others = [word for _, value in item.things for word in _written(value.rsplit(" > ", 1)[-1])]
+    shop_words.count(item.texts, item.written, others, item.described)
+
+
+@lru_cache(maxsize=50_000)
+def _written(value: str) -> tuple[str, ...]:
+    return tuple(words(value))
 
 
 @lru_cache(maxsize=50_000)

@@ -159,11 +159,22 @@ class PriceRange(Told):
     """Whether it is sure enough (settings: `understanding`) to limit the list where the question sets no prices."""
 
 
+class Respelling(Told):
+    """Another spelling of the query."""
+
+    text: str
+    """The whole query so written, to be asked in its place."""
+    probability: float
+    """How sure it is."""
+    is_searched: bool
+    """True: this was searched for; ask with `as_typed` for what was typed. False: it is offered (did you mean)."""
+
+
 class Understood(Told):
     """What was understood of a query, likeliest first."""
 
     searched: str
-    """What was searched for: the text typed, without what became a limit."""
+    """What was searched for: the text typed, without what became a limit, and as `spelling` writes it."""
     language: str | None
     intents: tuple[Guess, ...]
     """`product`, `category`, `brand`, `price`, `service`; probabilities sum to 1. Empty where nothing reads queries."""
@@ -171,6 +182,8 @@ class Understood(Told):
     brands: tuple[Guess, ...]
     attributes: tuple[Guess, ...]
     price: PriceRange | None
+    spelling: Respelling | None = None
+    """Null where nothing seems misspelt."""
 
 
 class Answer(Told):

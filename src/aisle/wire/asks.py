@@ -111,6 +111,8 @@ class SearchAsk(Ask):
     """What was typed."""
     with_highlights: bool = False
     """True marks the words of titles and descriptions that answer the query, in the language of `context`."""
+    as_typed: bool = False
+    """True searches for exactly the words typed: no word is taken for another spelling."""
 
 
 class RecommendAsk(Ask):

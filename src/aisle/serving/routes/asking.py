@@ -236,6 +236,7 @@ def _ask(question: Question) -> Ask | DataError:
             cursor=body.cursor,
             with_facets=body.with_facets,
             with_highlights=isinstance(body, wire.SearchAsk) and body.with_highlights,
+            is_as_typed=isinstance(body, wire.SearchAsk) and body.as_typed,
         )
     except DataError as error:
         return error

@@ -45,6 +45,8 @@ class Choice:
     is_in_stock_only: bool = False
     sort: Sort = "relevance"
     after: str | None = None
+    is_as_typed: bool = False
+    """Whether the query is searched for exactly as it stands."""
 
     @classmethod
     def read(cls, given: QueryParams, currency: str) -> Choice:
@@ -68,6 +70,7 @@ class Choice:
             is_in_stock_only=given.get("stock") == "1",
             sort=_SORT_OF.get(given.get("sort", ""), "relevance"),
             after=given.get("after", "")[:LONGEST_CURSOR] or None,
+            is_as_typed=given.get("typed") == "1",
         )
 
     @property
@@ -105,7 +108,7 @@ class Choice:
     @property
     def is_fresh(self) -> bool:
         """Whether a query was just typed, rather than its list narrowed, ordered or turned over."""
-        return bool(self.query) and self == Choice(query=self.query)
+        return bool(self.query) and self == Choice(query=self.query, is_as_typed=self.is_as_typed)
 
     def address(self, currency: str, **changes: Any) -> str:
         """The first page with ``changes``, unless they say after which."""
@@ -119,6 +122,7 @@ class Choice:
         pairs += [("max", amount(new.high, currency))] if new.high is not None else []
         pairs += [("stock", "1")] if new.is_in_stock_only else []
         pairs += [("sort", new.sort)] if new.sort != "relevance" else []
+        pairs += [("typed", "1")] if new.query and new.is_as_typed else []
         pairs += [("after", new.after)] if new.after else []
         path = "/search" if new.query else "/browse"
         return f"{path}?{urlencode(pairs)}" if pairs else path
@@ -140,6 +144,8 @@ class Choice:
             kept["stock"] = ("1",)
         if self.sort != "relevance":
             kept["sort"] = (self.sort,)
+        if self.query and self.is_as_typed:
+            kept["typed"] = ("1",)
         return kept
 
 

@@ -93,6 +93,7 @@ class ListPages:
             has_most=n_found >= placement.n_candidates,
             is_by_meaning_only=bool(choice.query) and _is_by_meaning_only(answer, placement.sources),
             relaxed=_given_up(answer, words),
+            spelling=_other_spelling(answer, choice, words, currency),
             typed=_typed_limit(answer, choice, words, currency),
             more=choice.address(currency, after=answer.cursor) if answer.cursor else None,
             first=choice.address(currency) if choice.after else None,
@@ -132,6 +133,7 @@ def _found(shop: Shop, visit: Visit, words: Words, choice: Choice) -> tuple[Answ
         cursor=choice.after,
         with_facets=True,
         with_highlights=bool(choice.query),
+        is_as_typed=choice.is_as_typed,
     )
     answer = _answered(shop, ask)
     shelf = make_shelf(shop, "found", answer, words)
@@ -166,6 +168,17 @@ def _given_up(answer: Answer, words: Words) -> str | None:
             if relaxed.category is None:
                 return words("relaxed_popular")
             return words("relaxed_popular_in", category=last_name(relaxed.category, words))
+
+
+def _other_spelling(answer: Answer, choice: Choice, words: Words, currency: str) -> tuple[str, Link] | None:
+    """What is said of another spelling of the query, and where the one that was not searched for leads."""
+    spelling = answer.query.spelling if answer.query is not None else None
+    if spelling is None:
+        return None
+    if spelling.is_searched:
+        as_typed = Link(words("search_instead", query=choice.query), choice.address(currency, is_as_typed=True))
+        return words("shown_instead", query=spelling.text), as_typed
+    return words("did_you_mean"), Link(spelling.text, choice.address(currency, query=spelling.text))
 
 
 def _typed_limit(answer: Answer, choice: Choice, words: Words, currency: str) -> str | None:

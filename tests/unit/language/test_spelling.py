@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aisle.retrieval.spelling import Spelling, edit_distances
+from aisle.language.spelling import Spelling, edit_distances
 
 USES = {
     "conditioner": 40,

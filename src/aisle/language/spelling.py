@@ -53,26 +53,37 @@ class Spelling:
 
     def _corrections(self, word: str, n: int = 3) -> tuple[Correction, ...]:
         """At most ``n`` corrections of ``word``, likeliest first; none for a short word or one that is not a-z."""
+        scored: list[tuple[float, str]] = []
+        for candidate, edits in self.near(word):
+            cost = _EDIT_COST * edits + _FIRST_LETTER_COST * (candidate[0] != word[0])
+            scored.append((float(np.log1p(self._n_items_of[candidate])) - cost, candidate))
+        scored.sort(key=lambda entry: (-entry[0], entry[1]))
+        return tuple(
+            Correction(candidate, float(np.exp((score - scored[0][0]) / _EDIT_COST))) for score, candidate in scored[:n]
+        )
+
+    def n_items_of(self, word: str) -> int:
+        """How many items use a known word; 0 for others."""
+        return self._n_items_of.get(word, 0)
+
+    def near(self, word: str) -> list[tuple[str, int]]:
+        """Known words within the edits allowed for one of this length, with how many edits away; none for a word
+        shorter than four letters or not a-z.
+        """
         if not _is_plain(word) or len(word) < _SHORTEST:
-            return ()
+            return []
         n_edits = 2 if len(word) >= _TWO_EDITS_FROM else 1
         letters = np.frombuffer(word.encode(), dtype=np.uint8)
         counts = _letter_counts(letters[None, :])[0]
-        scored: list[tuple[float, str]] = []
+        found: list[tuple[str, int]] = []
         for length in range(len(word) - n_edits, len(word) + n_edits + 1):
             if length not in self._by_length or length < _SHORTEST - 1:
                 continue
             group, of_group, counts_of_group = self._by_length[length]
             near = np.flatnonzero(np.abs(counts_of_group - counts).sum(axis=1, dtype=np.int16) <= 2 * n_edits)
             edits = edit_distances(letters, of_group[near])
-            for place in np.flatnonzero(edits <= n_edits):
-                candidate = group[near[place]]
-                cost = _EDIT_COST * float(edits[place]) + _FIRST_LETTER_COST * (candidate[0] != word[0])
-                scored.append((float(np.log1p(self._n_items_of[candidate])) - cost, candidate))
-        scored.sort(key=lambda entry: (-entry[0], entry[1]))
-        return tuple(
-            Correction(candidate, float(np.exp((score - scored[0][0]) / _EDIT_COST))) for score, candidate in scored[:n]
-        )
+            found += [(group[near[place]], int(edits[place])) for place in np.flatnonzero(edits <= n_edits)]
+        return found
 
     def _split(self, word: str) -> tuple[str, str] | None:
         """Two known words that ``word`` is written from (``greenboard``), the pair whose rarer part is most used."""
