@@ -561,13 +561,7 @@ class ArtifactStore(Protocol):
     """
 
     def write(
-        self,
-        name: str,
-        kind: str,
-        *,
-        data_seq: int,
-        config: Mapping[str, Any],
-        metrics: Mapping[str, float],
+        self, name: str, kind: str, *, data_seq: int, config: Mapping[str, Any], metrics: Mapping[str, float]
     ) -> AbstractContextManager[Draft]:
         """A folder to fill; leaving the context without an error makes it a version (not yet current).
 
@@ -589,12 +583,16 @@ class ArtifactStore(Protocol):
 
     def open(self, name: str, version: str) -> tuple[Path, Manifest]:
         """Folder and manifest of any version that is kept, checked; raises ``NotReadyError`` for an unknown one."""
+        ...
 
     def promoted(self, name: str) -> str | None:
         """The current version's name, None when nothing was promoted; cheap, nothing is checked."""
+        ...
 
     def versions(self, name: str) -> list[Manifest]:
         """All versions, oldest first."""
+        ...
 
     def names(self) -> list[str]:
         """The models that have a current version, in alphabetical order; cheap, nothing is checked."""
+        ...
