@@ -101,12 +101,6 @@ class ShopWords:
         self.only_seen.update(word for word in _ENGLISH.findall(text) if word not in self.uses)
         self.only_seen.update(pair for pair in chinese_pairs(text) if pair not in self.pairs)
 
-    def count_query(self, words: Sequence[str], n: int) -> None:
-        """Take a search that found something, made ``n`` times: it makes its known words likelier."""
-        for word in words:
-            if word in self.uses:
-                self.uses[word] += n
-
     def refresh(self) -> None:
         """Let new words be corrected to, where enough have come."""
         with self._lock:
