@@ -1,6 +1,7 @@
 """Ways to go on typing: titles, brands, categories and what others searched for.
 
-Enters: items and counts of past queries. Leaves: suggestions for a prefix. Does not correct what is typed.
+Enters: items and counts of past queries. Leaves: suggestions for a prefix, Chinese ones also for their pinyin. Does not
+correct what is typed.
 """
 
 from __future__ import annotations
@@ -10,18 +11,26 @@ import heapq
 import math
 import threading
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, Self
 
 from aisle.domain import UNKNOWN_LANGUAGE, ItemTable, Snapshot, category_path
 from aisle.language.analysis import word_starts
+from aisle.language.chinese import is_chinese
+from aisle.language.pinyin import syllables
 
 SuggestionKind = Literal["query", "category", "brand", "title"]
 
 _WEIGHT: Mapping[SuggestionKind, float] = {"query": 2.0, "category": 1.5, "brand": 1.5, "title": 1.0}
 _MAX_CHARACTERS = 80
 _MAX_WORDS = 8
+_SOUNDED_CHARACTERS = 16
+"""Characters of a Chinese text, from each of its words on, whose pinyin finds it."""
+_LEAST_LETTERS = 2
+"""Letters from which what is typed may be pinyin."""
 _FOLD_AT = 2_000
 _BLOCK = 256
 """Entries that share one noted best; lists of thousands of matches are read by their best blocks only."""
@@ -41,9 +50,11 @@ class Suggestions:
     """Everything that starts with the prefix, at its beginning or at a later word of it, best first.
 
     Weight is the kind's times log(2 + count): a past query counts as often as it was asked, a brand, category or title
-    by the interactions with its items. In Chinese the later words are those that jieba finds.
+    by the interactions with its items. In Chinese the later words are those that jieba finds. What begins with the
+    letters typed comes before what sounds so: ``lianyi``, ``lian yi`` and ``lyq`` go on to 连衣裙.
 
-    Cost: under 1 ms a prefix at 50,000 titles, about 2 KB a title; fitting them takes 1 s. New texts wait beside the
+    Cost: under 1 ms a prefix at 50,000 titles, about 2 KB a title; fitting them takes 1 s (7 s for as
+    many Chinese queries). New texts wait beside the
     main list, which is made anew when ``_FOLD_AT`` of them have come.
     """
 
@@ -52,7 +63,8 @@ class Suggestions:
         self._lock = threading.Lock()
         self._of = {(s.kind, folded): s for s in suggestions if (folded := _folded(s.text))}
         self._recent: dict[tuple[str, str], Suggestion] = {}
-        self._indexes = (_Index.of(self._of), _Index.of({}))
+        self._indexes = (_Index.of(self._of, _keys), _Index.of({}, _keys))
+        self._sounds = (_Index.of(self._of, _sound_keys), _Index.of({}, _sound_keys))
 
     @classmethod
     def fit(cls, snapshot: Snapshot, query_counts: Mapping[str, int]) -> Self:
@@ -77,6 +89,8 @@ class Suggestions:
     def complete(self, prefix: str, n: int = 10, language: str | None = None) -> list[Suggestion]:
         """At most ``n`` suggestions, highest weight first, then shorter, then alphabetical; no text twice.
 
+        Those that only sound as it is typed come last.
+
         Args:
             prefix: as typed so far; case, accents' form and spaces at the start do not matter. Empty gives the best.
             n: how many.
@@ -85,19 +99,25 @@ class Suggestions:
         wanted = _folded(prefix)
         if prefix[-1:].isspace() and wanted:
             wanted += " "
-        best: list[Suggestion] = []
-        seen: set[str] = set()
-        for suggestion in heapq.merge(*(index.best_first(wanted) for index in self._indexes), key=_order):
+        best: dict[str, Suggestion] = {}
+        self._gather(best, self._indexes, wanted, n, language)
+        letters = wanted.replace(" ", "")
+        if len(letters) >= _LEAST_LETTERS and letters.isascii() and letters.isalpha():
+            self._gather(best, self._sounds, letters, n, language)
+        return list(best.values())
+
+    def _gather(
+        self, best: dict[str, Suggestion], indexes: Sequence[_Index], wanted: str, n: int, language: str | None
+    ) -> None:
+        """Fill ``best``, by folded text, up to ``n`` with what stands under ``wanted``."""
+        for suggestion in heapq.merge(*(index.best_first(wanted) for index in indexes), key=_order):
             if len(best) >= n:
                 break
             text = _folded(suggestion.text)
             is_replaced = self._of[(suggestion.kind, text)] is not suggestion
             is_foreign = language is not None and suggestion.language not in (language, UNKNOWN_LANGUAGE)
-            if text in seen or is_replaced or is_foreign:
-                continue
-            seen.add(text)
-            best.append(suggestion)
-        return best
+            if text not in best and not is_replaced and not is_foreign:
+                best[text] = suggestion
 
     def _put(self, suggestions: Iterable[Suggestion]) -> None:
         with self._lock:
@@ -105,10 +125,11 @@ class Suggestions:
                 key = (suggestion.kind, _folded(suggestion.text))
                 if key[1] and self._of.get(key) != suggestion:
                     self._of[key] = self._recent[key] = suggestion
-            main = self._indexes[0]
+            main, sounds = self._indexes[0], self._sounds[0]
             if len(self._recent) >= _FOLD_AT:
-                main, self._recent = _Index.of(self._of), {}
-            self._indexes = (main, _Index.of(self._recent))
+                main, sounds, self._recent = _Index.of(self._of, _keys), _Index.of(self._of, _sound_keys), {}
+            self._indexes = (main, _Index.of(self._recent, _keys))
+            self._sounds = (sounds, _Index.of(self._recent, _sound_keys))
 
 
 class _Index:
@@ -121,10 +142,10 @@ class _Index:
         self.blocks = [sorted(places[start : start + _BLOCK]) for start in range(0, len(places), _BLOCK)]
 
     @classmethod
-    def of(cls, suggestions: Mapping[tuple[str, str], Suggestion]) -> Self:
-        """An index of suggestions by kind and folded text."""
+    def of(cls, suggestions: Mapping[tuple[str, str], Suggestion], keys_of: Callable[[str], Sequence[str]]) -> Self:
+        """An index of suggestions by kind and folded text, each under all ``keys_of`` its text."""
         best_first = sorted(suggestions.items(), key=lambda entry: _order(entry[1]))
-        entries = [(key, place) for place, ((_, text), _) in enumerate(best_first) for key in _keys(text)]
+        entries = [(key, place) for place, ((_, text), _) in enumerate(best_first) for key in keys_of(text)]
         entries.sort()
         return cls([key for key, _ in entries], [place for _, place in entries], [one for _, one in best_first])
 
@@ -151,6 +172,36 @@ def _order(suggestion: Suggestion) -> tuple[float, int, str]:
 def _keys(text: str) -> list[str]:
     """The text itself and its tails from each later word, so that a prefix of any word finds it."""
     return [text[start:] for start in dict.fromkeys([0, *word_starts(text)[:_MAX_WORDS]])]
+
+
+def _sound_keys(text: str) -> list[str]:
+    """Pinyin of a Chinese text from each of its words on, without spaces and tones, and its syllables' first letters.
+
+    Letters between Chinese stay as they are. None for texts without Chinese.
+    """
+    if not any(map(is_chinese, text)):
+        return []
+    starts = list(dict.fromkeys([0, *word_starts(text)]))
+    parts = [_spoken(text[start:stop]) for start, stop in pairwise([*starts, len(text)])]
+    keys: list[str] = []
+    for first in range(min(len(parts), _MAX_WORDS + 1)):
+        spoken = [one for part in parts[first : first + _SOUNDED_CHARACTERS] for one in part][:_SOUNDED_CHARACTERS]
+        if spoken and is_chinese(text[starts[first]]):
+            keys += ["".join(spoken), "".join(one[0] for one in spoken)]
+    return list(dict.fromkeys(keys))
+
+
+@lru_cache(maxsize=50_000)
+def _spoken(word: str) -> tuple[str, ...]:
+    """Syllables of Chinese characters; letters and digits of others, one by one."""
+    if all(map(is_chinese, word)):
+        return tuple(one for one in syllables(word) if one)
+    return tuple(
+        one
+        for character in word
+        for one in (syllables(character) if is_chinese(character) else (character,))
+        if one.isalnum()
+    )
 
 
 def _of_items(items: ItemTable, n_events: list[int]) -> list[Suggestion]:

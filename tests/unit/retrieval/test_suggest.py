@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +88,39 @@ def test_the_answer_is_that_of_looking_at_everything(entries: list[Suggestion], 
             assert suggestions.complete(prefix, n) == expected
     finally:
         module._BLOCK, module._FOLD_AT = blocks, folds
+
+
+def _of_texts(*texts: str) -> Suggestions:
+    return Suggestions([Suggestion(text, "title", 1.0) for text in texts])
+
+
+def test_chinese_is_found_by_pinyin_and_by_first_letters() -> None:
+    suggestions = _of_texts("红色连衣裙", "连衣裙 nike 夏季", "羽绒服", "重庆火锅", "running shoes")
+
+    for typed in ("lian", "lianyiq", "lian yi qun", "LianYi", "lyq"):
+        assert set(_texts(suggestions, typed)) == {"红色连衣裙", "连衣裙 nike 夏季"}, typed
+    assert _texts(suggestions, "hongse l") == ["红色连衣裙"]
+    assert _texts(suggestions, "chongqing") == ["重庆火锅"], (
+        "as the word sounds, not as its first character mostly does"
+    )
+    assert _texts(suggestions, "lianyiqunnike") == ["连衣裙 nike 夏季"]
+    assert _texts(suggestions, "y") == [], "one letter says too little"
+
+
+def test_what_is_written_as_typed_comes_before_what_only_sounds_so() -> None:
+    suggestions = Suggestions([Suggestion("连衣裙", "title", 9.0, "zh"), Suggestion("Lian tea", "title", 1.0, "en")])
+
+    assert _texts(suggestions, "lian") == ["Lian tea", "连衣裙"]
+    assert _texts(suggestions, "lian", n=1) == ["Lian tea"]
+    assert _texts(suggestions, "lian", language="en") == ["Lian tea"]
+
+
+def test_new_texts_are_found_by_their_pinyin_at_once_and_after_folding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FOLD_AT", 2)
+    suggestions = _of_texts("羽绒服")
+
+    for number, title in enumerate(("连衣裙", "红茶", "绿茶")):
+        text = ItemText(language="zh", title=title)
+        suggestions.extend(ItemTable.from_rows([Item(item_id=str(number), texts=(text,))]))
+
+        assert title in _texts(suggestions, {"连衣裙": "lianyi", "红茶": "hongc", "绿茶": "lvcha"}[title])
