@@ -92,7 +92,7 @@ def test_no_route_is_left_without_a_guard_and_pages_need_what_they_do(keyed) -> 
             needed[method][route.path] = role_of(route)
     assert set(needed["POST"].values()) == {"write"}
     assert {path for path, role in needed["GET"].items() if role is None} == set(UNKEYED)
-    assert {path for path, role in needed["GET"].items() if role == "admin"} == {"/status"}
+    assert {path for path, role in needed["GET"].items() if role == "admin"} == {"/status", "/status/search"}
 
 
 @pytest.mark.parametrize(
