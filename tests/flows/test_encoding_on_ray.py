@@ -13,7 +13,7 @@ RAY = "\n[encoder.ray]\nprocesses = 1\nleast_texts = 2\n"
 
 
 def found(shop: Shop, query: str) -> list[str]:
-    return [item.item_id for item in shop.search(query).items]
+    return list(shop.search(query).item_ids)
 
 
 @pytest.mark.timeout(600)  # Ray starts a dozen processes
