@@ -18,7 +18,6 @@ LOG_FIGURES = ("nothing", "rescued", "empty", "clicked", "first_rank", "purchase
 showed nothing. ``clicked``: share with a click. ``first_rank``: mean place of the first click. ``purchases``: items
 bought a search. ``reworded``: share without a click that was followed by the same errand in other words."""
 GROUPINGS = ("query_class", "language", "n_words", "volume", "novelty")
-JUDGED_FIGURES = ("ndcg@10", "recall@100")
 
 
 @dataclass(frozen=True)

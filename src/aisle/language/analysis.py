@@ -56,9 +56,8 @@ def words(text: str) -> list[str]:
     such as ``4x8`` or ``4 ft. x 8 ft.`` is dropped; thousands separators too.
     """
     spaced = _FRACTION.sub(r" \g<0>", text)
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", spaced).casefold())
-    bare = "".join(character for character in folded if not unicodedata.combining(character))
-    plain = _POSSESSIVE.sub("", unicodedata.normalize("NFC", bare).replace("\u2044", "/"))
+    bare = without_accents(unicodedata.normalize("NFKC", spaced).casefold())
+    plain = _POSSESSIVE.sub("", bare.replace("\u2044", "/"))
     found: list[str] = []
     for piece in _WORD.findall(plain):
         after_number = bool(found) and found[-1][-1].isdigit()
@@ -90,6 +89,12 @@ def word_starts(text: str) -> list[int]:
 def stems(of_words: Sequence[str]) -> list[str]:
     """The English stem of each word (Snowball); numbers and Chinese stay as they are."""
     return [_stem(word) for word in of_words]
+
+
+def without_accents(text: str) -> str:
+    """``text`` in one form (NFKD, put together again) without marks over and under its letters."""
+    parts = unicodedata.normalize("NFKD", text)
+    return unicodedata.normalize("NFC", "".join(one for one in parts if not unicodedata.combining(one)))
 
 
 def is_unit(word: str) -> bool:

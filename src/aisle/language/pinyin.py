@@ -6,10 +6,11 @@ Enters: Chinese characters. Leaves: syllables. Knows nothing of items; readings 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice, product
+
+from aisle.language.analysis import without_accents
 
 _INITIALS = {"zh": "z", "ch": "c", "sh": "s", "n": "l"}
 """Initials that many speakers do not tell apart."""
@@ -61,5 +62,4 @@ def loose_letters(letters: str) -> str:
 
 def _bare(syllable: str) -> str:
     plain = syllable.replace("ü", "v").replace("ǖ", "v").replace("ǘ", "v").replace("ǚ", "v").replace("ǜ", "v")
-    letters = unicodedata.normalize("NFD", plain)
-    return "".join(one for one in letters if not unicodedata.combining(one))
+    return without_accents(plain)

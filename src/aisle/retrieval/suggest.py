@@ -53,9 +53,8 @@ class Suggestions:
     by the interactions with its items. In Chinese the later words are those that jieba finds. What begins with the
     letters typed comes before what sounds so: ``lianyi``, ``lian yi`` and ``lyq`` go on to 连衣裙.
 
-    Cost: under 1 ms a prefix at 50,000 titles, about 2 KB a title; fitting them takes 1 s (7 s for as
-    many Chinese queries). New texts wait beside the
-    main list, which is made anew when ``_FOLD_AT`` of them have come.
+    Cost: under 1 ms a prefix at 50,000 titles, about 2 KB a title; fitting them takes 1 s, of as many
+    Chinese queries 7 s. New texts wait beside the main list, which is made anew when ``_FOLD_AT`` of them have come.
     """
 
     def __init__(self, suggestions: Iterable[Suggestion]) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from aisle.language.analysis import without_accents
 from aisle.language.chinese import CHINESE, is_chinese
 from aisle.language.spelling import Spelling
 from aisle.understanding.spelling_chinese import homophones, of_pinyin
@@ -107,7 +107,7 @@ class QuerySpelling:
     def _tokens(self, text: str) -> list[_Token]:
         tokens: list[_Token] = []
         for match in _TOKEN.finditer(text):
-            word = _folded(match.group())
+            word = without_accents(match.group().casefold())
             begin, end = match.span()
             is_fixed = any(one.isdigit() for one in word) or _is_by_digit(text, begin, end) or len(word) != end - begin
             tokens.append(_Token(begin, end, word, is_fixed or self._is_known(word)))
@@ -202,8 +202,3 @@ def _is_by_digit(text: str, begin: int, end: int) -> bool:
     return (len(before) == 2 and before[1] in "-./_" and before[0].isdigit()) or (
         len(after) == 2 and after[0] in "-./_" and after[1].isdigit()
     )
-
-
-def _folded(word: str) -> str:
-    bare = unicodedata.normalize("NFKD", word.casefold())
-    return unicodedata.normalize("NFC", "".join(one for one in bare if not unicodedata.combining(one)))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aisle.understanding.price_range import LIKELY, SURE, find_price
@@ -80,13 +80,14 @@ def test_minor_units_are_those_of_the_shops_currency() -> None:
 
 
 @given(st.text(alphabet="0123456789,.-$ under之内以下千万百十元 到k€", max_size=200))
+@example("9" * 500)
+@example("1-" * 250)
+@example("under " * 83)
+@example("千" * 500)
+@example("0," * 250)
+@example("$1 to " * 80)
 def test_any_text_is_read_and_ranges_are_ordered(text) -> None:
     found, rest = find_price(text, "USD")
     assert len(rest) <= len(text) + 1
     if found and found.low_minor is not None and found.high_minor is not None:
         assert 0 <= found.low_minor <= found.high_minor
-
-
-def test_a_hostile_query_costs_little() -> None:
-    for text in ("9" * 500, "1-" * 250, "under " * 83, "千" * 500, "0," * 250, "$1 to " * 80):
-        find_price(text, "USD")
